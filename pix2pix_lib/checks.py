@@ -1,0 +1,106 @@
+"""What a notebook uses to check its own claims, and its reader's answers."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .layers import count_parameters
+
+
+def check_shape(tensor: Tensor, *expected: int) -> None:
+    """Print a tensor's shape if it is the expected one.
+
+    Raises:
+        ValueError: with both shapes, if it is not.
+    """
+    if tuple(tensor.shape) != expected:
+        raise ValueError(f"expected shape {expected}; got {tuple(tensor.shape)}")
+    print(f"shape {tuple(tensor.shape)}, as expected")
+
+
+@dataclass(frozen=True)
+class ShapeRow:
+    """One call of one module: its name in the network, its class, the shapes that went in and came out, its parameters."""
+
+    name: str
+    kind: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    parameters: int
+
+
+def record_shapes(network: nn.Module, *inputs: Tensor, kinds: tuple[type, ...]) -> list[ShapeRow]:
+    """Run the network once and return what each of its modules of these kinds did, in the order of the calls.
+
+    Forward hooks listen while the network runs, so the rows say what happened, not what was planned.
+    """
+    rows: list[ShapeRow] = []
+
+    def listen(name: str, module: nn.Module):
+        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+            rows.append(ShapeRow(name, type(module).__name__, tuple(args[0].shape), tuple(output.shape),
+                                 count_parameters(module)))
+
+        return module.register_forward_hook(hook)
+
+    hooks = [listen(name, module) for name, module in network.named_modules() if isinstance(module, kinds)]
+    try:
+        with torch.no_grad():
+            network(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return rows
+
+
+def shape_table(rows: list[ShapeRow]) -> str:
+    """Return the rows as a text table with the sum of the parameters."""
+    lines = [f"{'module':<12}{'kind':<18}{'in':<22}{'out':<22}{'parameters':>12}"]
+    for row in rows:
+        lines.append(f"{row.name:<12}{row.kind:<18}{str(row.before):<22}{str(row.after):<22}{row.parameters:>12,}")
+    lines.append(f"{'sum':<74}{sum(row.parameters for row in rows):>12,}")
+    return "\n".join(lines)
+
+
+def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> None:
+    """Load the weights of a hand-built module into the library's one and check that both give the same tensor.
+
+    Both run in evaluation mode, where dropout and running statistics cannot tell them apart by chance.
+
+    Raises:
+        ValueError: if names or shapes of the weights differ, or the outputs do.
+    """
+    try:
+        library.load_state_dict(hand_built.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"the hand-built module has other weights than the library's: {error}") from error
+    hand_built.eval()
+    library.eval()
+    with torch.no_grad():
+        ours, theirs = hand_built(*inputs), library(*inputs)
+    if not torch.equal(ours, theirs):
+        raise ValueError(f"the outputs differ by up to {(ours - theirs).abs().max():.3g}")
+    print(f"hand-built {type(hand_built).__name__} = library's {type(library).__name__}: {torch.equal(ours, theirs)}")
+
+
+def check_exercise(answer, expected, hint: str) -> None:
+    """Say whether an exercise is solved: `answer` is what the reader wrote, `...` as long as they did not.
+
+    Tensors must have the same shape and (nearly) the same values; everything else must be equal.
+    """
+    if answer is ...:
+        print("Not answered yet: replace the ... above and run this cell again.")
+    elif _agrees(answer, expected):
+        print("Correct.")
+    else:
+        print(f"Not yet. {hint}")
+
+
+def _agrees(answer, expected) -> bool:
+    if isinstance(expected, Tensor):
+        same_shape = isinstance(answer, Tensor) and answer.shape == expected.shape
+        return same_shape and torch.allclose(answer.double(), expected.double(), atol=1e-5)
+    if isinstance(expected, float):
+        return isinstance(answer, int | float) and abs(answer - expected) <= 1e-4 * max(1.0, abs(expected))
+    return type(answer) is type(expected) and answer == expected

@@ -1,0 +1,327 @@
+"""Paired images: finding them on disk, changing both in the same way, handing them out as tensors.
+
+A pair has two sides, A and B. In the facades dataset A is the photo and B the label map, so that painting a photo
+from labels is direction "BtoA". The dataset returns (real_a, real_b) in the sense of the networks: real_a is what the
+generator gets, real_b what it should make, whichever the direction.
+
+Source: Isola et al. 2017, appendix 6.2 "Training details" (random jitter).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as transforms
+
+from .facades import make_pair
+from .images import IMAGE_SUFFIXES, image_size, read_image, to_float, to_grey
+from .validation import check_choice
+
+LAYOUTS = ("auto", "pairs", "folders", "cmp")
+DIRECTIONS = ("AtoB", "BtoA")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Where one pair lies: two files, or one file with A as its left and B as its right half (`b` is then None)."""
+
+    a: Path
+    b: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.a.stem
+
+
+def find_pairs(root: Path | str, split: str | None = None, layout: str = "auto") -> list[Pair]:
+    """Find the pairs of one split of a dataset, sorted by name.
+
+    Three layouts are known; `auto` takes the one it finds.
+    pairs    root/train/1.jpg: both images side by side in one file, A on the left (the paper's layout)
+    folders  root/train/a/1.jpg with root/train/b/1.png, or root/trainA with root/trainB: matched by name
+    cmp      root/train/1.jpg with 1.png: photo (A) and label map (B) beside each other, as in the CMP archive
+    With `split=None` the images lie in `root` itself.
+
+    Raises:
+        FileNotFoundError: if the folder, the split, its images, or one image's partner is missing.
+        ValueError: if the layout is not known, or two files of one folder have the same name but for the ending.
+    """
+    check_choice("layout", layout, LAYOUTS)
+    root = Path(root)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; give the folder that holds the images or its train folder")
+    folders = _two_folders(root, split) if layout in ("auto", "folders") else None
+    if folders:
+        return _match_folders(*folders)
+    if layout == "folders":
+        wanted = f"a and b (or {split or 'train'}A and {split or 'train'}B)"
+        raise FileNotFoundError(f"{root}: no folders {wanted}; it holds {_listing(root)}; try another layout")
+    folder = root / split if split else root
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; {root} holds {_listing(root)}")
+    files = _image_files(folder, root if split is None else None)
+    if layout == "cmp" or (layout == "auto" and _looks_like_cmp(files)):
+        return _match_cmp(files)
+    return [Pair(file) for file in _by_stem(files).values()]
+
+
+def available_splits(root: Path | str) -> list[str]:
+    """Return which of train, val and test a dataset has, in that order; an empty list if it is not split."""
+    root = Path(root)
+    return [split for split in ("train", "val", "test") if (root / split).is_dir() or _two_folders(root, split)]
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """The random numbers of one augmentation: the corner of the crop in the enlarged image, in pixels, and the flip."""
+
+    top: int
+    left: int
+    flipped: bool
+
+
+def draw_jitter(load_size: tuple[int, int], size: tuple[int, int], flip: bool = True) -> Jitter:
+    """Draw where to crop `size` out of `load_size`, both (height, width), and whether to flip (half of the time).
+
+    The numbers come from torch's generator, so that one `torch.manual_seed` governs them.
+    """
+    top = int(torch.randint(load_size[0] - size[0] + 1, ()))
+    left = int(torch.randint(load_size[1] - size[1] + 1, ()))
+    flipped = flip and bool(torch.rand(()) < 0.5)
+    return Jitter(top, left, flipped)
+
+
+def apply_jitter(image: Tensor, jitter: Jitter, size: tuple[int, int]) -> Tensor:
+    """Crop (C, H, W) to (C, *size) at the jitter's corner and mirror it left to right if the jitter says so."""
+    image = transforms.crop(image, jitter.top, jitter.left, *size)
+    return transforms.horizontal_flip(image) if jitter.flipped else image
+
+
+class PairedDataset(Dataset):
+    """Pairs as (real_a, real_b): float32 tensors (channels, H, W) in [-1, 1], input and target of the generator.
+
+    With `jitter` both images are enlarged to `load_size`, cropped to `size` at one random place and mirrored half of
+    the time, with the same random numbers for both. Without, both are resized to `size`.
+
+    Args:
+        pairs: what `find_pairs` returns.
+        direction: "AtoB" or "BtoA": which side is the input.
+        size: side of the square, (height, width), or None to keep each image's own size (then jitter only mirrors).
+        load_size: size before the crop; by default 286/256 of `size`, as in the paper.
+        flip: False keeps left and right, for pictures where it matters (maps, text).
+        in_channels, out_channels: 1 (grey) or 3 (RGB) for input and target.
+        multiple_of: reject images whose final size is no multiple of it: 2^depth of the U-Net.
+        in_memory: decode and resize each file once, and keep it as uint8.
+
+    Raises:
+        ValueError: if an option is out of range, a file is unreadable, the images of a pair differ in size, or a size
+            is one that the network cannot take.
+    """
+
+    def __init__(self, pairs: list[Pair], *, direction: str = "AtoB", size: int | tuple[int, int] | None = 256,
+                 load_size: int | tuple[int, int] | None = None, jitter: bool = True, flip: bool = True,
+                 in_channels: int = 3, out_channels: int = 3, multiple_of: int = 1, in_memory: bool = False):
+        check_choice("direction", direction, DIRECTIONS)
+        self.pairs, self.direction, self.jitter, self.flip = pairs, direction, jitter, flip
+        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if channels not in (1, 3):
+                raise ValueError(f"{name} must be 1 (grey) or 3 (RGB); got {channels}")
+        self.channels = (in_channels, out_channels)
+        self.size = _height_and_width(size)
+        self.load_size = _load_size(self.size, load_size) if jitter else self.size
+        for pair in pairs:
+            self._check_size(pair, multiple_of)
+        self._cache = [self._read(pair) for pair in pairs] if in_memory else None
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        real_a, real_b = self._cache[index] if self._cache else self._read(self.pairs[index])
+        if self.jitter:
+            before = tuple(real_a.shape[1:])
+            after = self.size or before
+            jitter = draw_jitter(before, after, self.flip)  # one draw for both images
+            real_a, real_b = apply_jitter(real_a, jitter, after), apply_jitter(real_b, jitter, after)
+        return to_float(real_a), to_float(real_b)
+
+    def _read(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        """Return input and target as uint8 at the size from which the crop is taken."""
+        real_a, real_b = read_pair(pair, self.direction, *self.channels)
+        if self.load_size is None:
+            return real_a, real_b
+        return resize(real_a, self.load_size), resize(real_b, self.load_size)
+
+    def _check_size(self, pair: Pair, multiple_of: int) -> None:
+        height, width = self.size or pair_size(pair)
+        if self.size:
+            pair_size(pair)  # still finds unreadable files and unequal halves before the training starts
+        if height % multiple_of or width % multiple_of:
+            raise ValueError(
+                f"{pair.a}: its size would be {height}x{width}, but the network takes multiples of {multiple_of}; "
+                f"choose such a size, or a generator with a smaller depth"
+            )
+
+
+def read_pair(pair: Pair, direction: str, in_channels: int = 3, out_channels: int = 3) -> tuple[Tensor, Tensor]:
+    """Read one pair as (input, target), uint8 tensors (channels, H, W) of equal height and width.
+
+    Raises:
+        ValueError: as `PairedDataset`.
+    """
+    image_a = read_image(pair.a)
+    if pair.b is None:
+        half = _half_width(pair, image_a.shape[2])
+        image_a, image_b = image_a[:, :, :half], image_a[:, :, half:]
+    else:
+        image_b = read_image(pair.b)
+        _check_equal_size(pair, tuple(image_a.shape[1:]), tuple(image_b.shape[1:]))
+    real_a, real_b = (image_a, image_b) if direction == "AtoB" else (image_b, image_a)
+    return to_grey(real_a) if in_channels == 1 else real_a, to_grey(real_b) if out_channels == 1 else real_b
+
+
+def pair_size(pair: Pair) -> tuple[int, int]:
+    """Return (height, width) of one image of a pair, from the files' headers.
+
+    Raises:
+        ValueError: if a file is unreadable or the two images differ in size.
+    """
+    height, width = image_size(pair.a)
+    if pair.b is None:
+        return height, _half_width(pair, width)
+    _check_equal_size(pair, (height, width), image_size(pair.b))
+    return height, width
+
+
+def _half_width(pair: Pair, width: int) -> int:
+    if width % 2:
+        raise ValueError(
+            f"{pair.a}: expected two images of equal width side by side, but the file is {width} pixels wide; "
+            f"paste the pair again, or choose another layout (folders, cmp)"
+        )
+    return width // 2
+
+
+def _check_equal_size(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> None:
+    if size_a != size_b:
+        raise ValueError(
+            f"{pair.a} is {size_a[0]}x{size_a[1]} and {pair.b} is {size_b[0]}x{size_b[1]}: the images of a pair must "
+            f"have one size; resize one of them"
+        )
+
+
+def facade_tensors(seed: int, size: int = 128, photo_seed: int | None = None) -> tuple[Tensor, Tensor]:
+    """Return one procedural facade as (label map, photo), both (3, size, size) in [-1, 1]; see `facades.make_pair`."""
+    pair = make_pair(seed, size, photo_seed)
+    label, photo = (torch.from_numpy(image).permute(2, 0, 1) for image in (pair.label, pair.photo))
+    return to_float(label), to_float(photo)
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize (C, H, W) uint8 to (C, *size), smoothly (bicubic with antialiasing), before any change of range."""
+    if tuple(image.shape[1:]) == size:
+        return image
+    return transforms.resize(image, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
+
+
+def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1:
+        raise ValueError(f"an image size must be positive; got {height}x{width}")
+    return height, width
+
+
+def _load_size(size: tuple[int, int] | None, load_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    if size is None:
+        if load_size is not None:
+            raise ValueError(f"load_size needs a size to crop to; got size=None, load_size={load_size}: give both")
+        return None
+    if load_size is None:
+        return round(size[0] * 286 / 256), round(size[1] * 286 / 256)
+    load_height, load_width = _height_and_width(load_size)
+    if load_height < size[0] or load_width < size[1]:
+        raise ValueError(
+            f"load_size must be at least size, from which the crop is taken; "
+            f"got {load_height}x{load_width} for {size[0]}x{size[1]}"
+        )
+    return load_height, load_width
+
+
+def _two_folders(root: Path, split: str | None) -> tuple[Path, Path] | None:
+    """Return the first pair of folders a/b, A/B, trainA/trainB ... that exists."""
+    candidates = [(root / "a", root / "b"), (root / "A", root / "B"), (root / "trainA", root / "trainB")]
+    if split:
+        inside = root / split
+        candidates = [
+            (inside / "a", inside / "b"), (inside / "A", inside / "B"), (root / f"{split}A", root / f"{split}B"),
+            (root / "a" / split, root / "b" / split), (root / "A" / split, root / "B" / split),
+        ]
+    return next(((a, b) for a, b in candidates if a.is_dir() and b.is_dir()), None)
+
+
+def _image_files(folder: Path, root: Path | None = None) -> list[Path]:
+    """Return the images of a folder sorted by name; with a `root`, an empty answer may name its splits instead."""
+    files = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
+    files = sorted((f for f in files if not f.name.startswith(".")), key=lambda f: (f.stem, f.suffix))
+    if not files:
+        splits = available_splits(root) if root else []
+        remedy = f"choose the split {' or '.join(splits)}" if splits else f"put {', '.join(IMAGE_SUFFIXES)} files there"
+        raise FileNotFoundError(f"{folder}: no images in it; it holds {_listing(folder)}; {remedy}")
+    return files
+
+
+def _match_folders(folder_a: Path, folder_b: Path) -> list[Pair]:
+    files_a, files_b = _by_stem(_image_files(folder_a)), _by_stem(_image_files(folder_b))
+    _check_partners(files_a, files_b, folder_b)
+    _check_partners(files_b, files_a, folder_a)
+    return [Pair(files_a[stem], files_b[stem]) for stem in files_a]
+
+
+def _looks_like_cmp(files: list[Path]) -> bool:
+    photos, labels = _cmp_sides(files)
+    return bool(photos.keys() & labels.keys())
+
+
+def _match_cmp(files: list[Path]) -> list[Pair]:
+    photos, labels = _cmp_sides(files)
+    known = {*photos.values(), *labels.values()}
+    for file in files:
+        if file not in known:
+            raise ValueError(f"{file} is neither a photo (.jpg) nor a label map (.png); convert or remove the file")
+    _check_partners(photos, labels, files[0].parent, ".png")
+    _check_partners(labels, photos, files[0].parent, ".jpg")
+    return [Pair(photos[stem], labels[stem]) for stem in photos]
+
+
+def _cmp_sides(files: list[Path]) -> tuple[dict[str, Path], dict[str, Path]]:
+    photos = _by_stem([file for file in files if file.suffix.lower() in (".jpg", ".jpeg")])
+    labels = _by_stem([file for file in files if file.suffix.lower() == ".png"])
+    return photos, labels
+
+
+def _by_stem(files: list[Path]) -> dict[str, Path]:
+    stems: dict[str, Path] = {}
+    for file in files:
+        if file.stem in stems:
+            raise ValueError(f"{file} and {stems[file.stem].name} have one name; rename or remove one of them")
+        stems[file.stem] = file
+    return stems
+
+
+def _check_partners(files: dict[str, Path], partners: dict[str, Path], where: Path, suffix: str = "") -> None:
+    orphans = sorted(files.keys() - partners.keys())
+    if orphans:
+        raise FileNotFoundError(
+            f"{files[orphans[0]]} has no partner named {orphans[0]}{suffix or '.*'} in {where} "
+            f"({len(orphans)} without a partner in all); add the partner or remove the file"
+        )
+
+
+def _listing(folder: Path) -> str:
+    names = sorted(entry.name for entry in folder.iterdir())
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "nothing"

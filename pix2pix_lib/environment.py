@@ -1,0 +1,58 @@
+"""What the machine has, and how much a training notebook may spend on it."""
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from packaging.requirements import Requirement
+
+from .devices import describe_device, pick_device
+from .validation import check_choice
+
+REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
+BUDGETS = ("lesson", "full")
+
+
+def training_budget() -> str:
+    """Return how long a notebook may train: `lesson` (minutes), or `full` if PIX2PIX_BUDGET=full is set.
+
+    Raises:
+        ValueError: if the variable holds anything else.
+    """
+    budget = os.environ.get("PIX2PIX_BUDGET", "lesson")
+    check_choice("the environment variable PIX2PIX_BUDGET", budget, BUDGETS)
+    return budget
+
+
+def missing_requirements(requirements: Path = REQUIREMENTS) -> list[str]:
+    """Return one phrase for each package of a requirements file that is missing or too old."""
+    lines = [line.split("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
+    problems = []
+    for requirement in (Requirement(line) for line in lines if line):
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            problems.append(f"{requirement} is missing")
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            problems.append(f"{requirement} is needed, {installed} is installed")
+    return problems
+
+
+def describe_environment() -> str:
+    """Return a short text that says what the course will run on."""
+    problems = missing_requirements()
+    return "\n".join([
+        f"Python    {platform.python_version()} on {platform.system()}",
+        f"torch     {torch.__version__}",
+        f"device    {describe_device(pick_device())}",
+        f"cores     {os.cpu_count()}",
+        f"packages  {'all that the course needs' if not problems else '; '.join(problems)}",
+    ])
+
+
+if sys.version_info < (3, 11):
+    raise ImportError(f"the course needs Python 3.11 or newer; this is {platform.python_version()}")

@@ -1,0 +1,171 @@
+"""Figures. The only module that imports matplotlib.
+
+Every function returns a figure that belongs to no window and no notebook; `show` puts it under a cell, with the
+sentence that says what it shows for those who cannot see it. Colours are told apart by the colour-blind (Okabe-Ito).
+"""
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+from torch import Tensor
+
+from .checks import ShapeRow
+from .images import to_uint8
+from .progress import in_notebook, make_bar
+from .training import Pix2PixTrainer, StepRecord, as_floats
+
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666")
+DPI = 110
+
+
+def new_figure(width: float, height: float, rows: int = 1, cols: int = 1, **options) -> tuple[Figure, Axes]:
+    """Return a figure of width x height inches and its axes (one, or an array of them)."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    return figure, figure.subplots(rows, cols, **options)
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Show a figure under the running cell; `alt` says in words what it shows. Outside a notebook `alt` is printed."""
+    if not in_notebook():
+        print(alt)
+        return
+    from IPython.display import display
+
+    display(png_bundle(figure, alt), metadata=alt_metadata(alt), raw=True)
+
+
+def png_bundle(figure: Figure, alt: str) -> dict[str, bytes | str]:
+    """Return a figure as the formats that a notebook shows: the picture, and its description as text."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return {"image/png": buffer.getvalue(), "text/plain": textwrap.fill(alt, 110)}
+
+
+def alt_metadata(alt: str) -> dict:
+    """Return the output metadata from which a notebook takes a picture's alternative text."""
+    return {"image/png": {"alt": alt}}
+
+
+def draw_image(axes: Axes, image: Tensor, title: str = "") -> Axes:
+    """Draw one (1 or 3, H, W) image in [-1, 1] pixel by pixel, without ticks."""
+    pixels = to_uint8(image).permute(1, 2, 0).cpu().numpy()
+    axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    return axes
+
+
+def image_grid(rows: Sequence[Sequence[Tensor]], titles: Sequence[str] = (), row_titles: Sequence[str] = (),
+               side: float = 1.7) -> Figure:
+    """Draw rows of (1 or 3, H, W) images in [-1, 1], each `side` inches, titles above the columns and left of the rows."""
+    count = max(len(row) for row in rows)
+    figure, axes = new_figure(side * count, side * len(rows) + 0.3 * bool(titles), len(rows), count, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for row, images in enumerate(rows):
+        for col, image in enumerate(images):
+            axes[row, col].set_axis_on()
+            draw_image(axes[row, col], image, titles[col] if row == 0 and titles else "")
+    for axis, title in zip(axes[:, 0], row_titles):
+        axis.set_ylabel(title, fontsize=10)
+    return figure
+
+
+def samples(real_a: Tensor, fake_b: Tensor, real_b: Tensor, side: float = 1.7) -> Figure:
+    """Draw three (N, C, H, W) batches as three rows: input, output and truth, one column a pair."""
+    return image_grid([list(real_a), list(fake_b), list(real_b)], (), ("input", "output", "truth"), side)
+
+
+def loss_curves(history: Sequence[StepRecord], width: float = 9.0) -> Figure:
+    """Draw a run's losses over its steps: D's and G's adversarial ones on the left, L1 on the right.
+
+    Thin lines are single steps, thick ones running means. The dotted line is ln 2 = 0.69: the vanilla loss of a D that
+    cannot tell real from generated.
+    """
+    figure, (left, right) = new_figure(width, 2.7, 1, 2)
+    steps = [r.step for r in history]
+    _curve(left, steps, [r.loss_d for r in history], BLUE, "D (halved)")
+    _curve(left, steps, [r.loss_g_gan for r in history], ORANGE, "G, adversarial")
+    left.axhline(math.log(2), color=GREY, linestyle=":", linewidth=1, label="ln 2")
+    _curve(right, steps, [r.loss_g_l1 for r in history], GREEN, "G, L1")
+    for axes in (left, right):
+        axes.set_xlabel("step")
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _curve(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: str, label: str) -> None:
+    axes.plot(steps, values, color=colour, linewidth=0.5, alpha=0.3)
+    axes.plot(steps, running_mean(values), color=colour, linewidth=1.8, label=label)
+
+
+def running_mean(values: Sequence[float], share: float = 0.05) -> list[float]:
+    """Return the mean over the last `share` of the whole run at each step, so that a noisy curve can be read."""
+    window = max(1, round(share * len(values)))
+    means, total = [], 0.0
+    for index, value in enumerate(values):
+        total += value - (values[index - window] if index >= window else 0.0)
+        means.append(total / min(index + 1, window))
+    return means
+
+
+class TrainingView:
+    """Show a run under the cell that runs it: a bar for the epoch, then curves and samples renewed after each epoch.
+
+    Args:
+        trainer: the run that is shown.
+        real_a, real_b: (N, C, H, W) batches in [-1, 1], inputs to translate after each epoch and their truth.
+        steps: updates in one epoch.
+    """
+
+    def __init__(self, trainer: Pix2PixTrainer, real_a: Tensor, real_b: Tensor, steps: int):
+        self.trainer, self.real_a, self.real_b, self.steps = trainer, real_a, real_b, steps
+        self.bar = self.curves = self.grid = None
+
+    def step(self, record: StepRecord) -> None:
+        """Count one update; every 20th is written beside the bar."""
+        if self.bar is None:
+            self.bar = make_bar(self.steps, f"epoch {record.epoch + 1} of {self.trainer.config.epochs}")
+        self.bar.update()
+        if record.step % 20 == 0:
+            self.bar.set_postfix_str(describe_step(record))
+
+    def epoch(self) -> None:
+        """Close the epoch's bar, translate the samples and renew both pictures."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        if not in_notebook():
+            return
+        epoch, history = self.trainer.epoch, self.trainer.history
+        fake_b = self.trainer.translate(self.real_a).cpu()
+        alt_grid = f"Three rows after epoch {epoch}: the inputs, the generator's images, the true images."
+        alt_curves = f"Losses over {len(history)} steps: discriminator and generator on the left, L1 on the right."
+        self.curves = _replace(self.curves, loss_curves(history), alt_curves)
+        self.grid = _replace(self.grid, samples(self.real_a, fake_b, self.real_b), alt_grid)
+
+
+def describe_step(record: StepRecord) -> str:
+    """Return the losses of one step as a short text."""
+    (r,) = as_floats([record])
+    return f"D {r.loss_d:.2f}, G {r.loss_g_gan:.2f}, L1 {r.loss_g_l1:.3f}"
+
+
+def _replace(handle, figure: Figure, alt: str):
+    """Show a figure in the place of the one that `handle` holds, or in a new place; return the place."""
+    from IPython.display import display
+
+    bundle, metadata = png_bundle(figure, alt), alt_metadata(alt)
+    if handle is None:
+        return display(bundle, metadata=metadata, raw=True, display_id=True)
+    handle.update(bundle, metadata=metadata, raw=True)
+    return handle

@@ -1,0 +1,74 @@
+"""Progress bars that suit where they run: tqdm in a terminal, one line of HTML in a notebook.
+
+A text bar in a notebook would leave hundreds of lines behind; the HTML line is replaced in place and, once the work
+is done, stays as its last state.
+"""
+
+import html
+import sys
+import time
+from collections.abc import Callable
+
+from tqdm import tqdm
+
+
+def in_notebook() -> bool:
+    """Tell whether this code runs in a Jupyter kernel (JupyterLab, Colab, nbval)."""
+    kernelapp = sys.modules.get("ipykernel.kernelapp")
+    return kernelapp is not None and kernelapp.IPKernelApp.initialized()
+
+
+def progress_callback(label: str) -> Callable[[int, int], None]:
+    """Return a function (done, total) that shows a bar from its first call to the last item."""
+    bar = None
+
+    def show(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None:
+            bar = make_bar(total, label)
+        bar.update()
+        if done == total:
+            bar.close()
+
+    return show
+
+
+def make_bar(total: int, label: str) -> "tqdm | NotebookBar":
+    """Return a bar with `update()`, `set_postfix_str(text)` and `close()`."""
+    if in_notebook():
+        return NotebookBar(total, label)
+    return tqdm(total=total, desc=label, mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True)
+
+
+class NotebookBar:
+    """A progress bar as one HTML line in a cell's output, redrawn at most four times a second."""
+
+    def __init__(self, total: int, label: str):
+        from IPython.display import display
+
+        self.total, self.label, self.note = total, label, ""
+        self.done, self.start, self.drawn = 0, time.monotonic(), time.monotonic()
+        self.handle = display(self._bundle(), raw=True, display_id=True)
+
+    def update(self, n: int = 1) -> None:
+        self.done += n
+        if time.monotonic() - self.drawn > 0.25:
+            self._draw()
+
+    def set_postfix_str(self, note: str) -> None:
+        self.note = note
+
+    def close(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        self.drawn = time.monotonic()
+        self.handle.update(self._bundle(), raw=True)
+
+    def _bundle(self) -> dict[str, str]:
+        seconds = time.monotonic() - self.start
+        left = f", about {seconds / self.done * (self.total - self.done):.0f} s left" if 0 < self.done < self.total else ""
+        text = f"{self.label}: {self.done} of {self.total}, {seconds:.0f} s{left}"
+        text += f", {self.note}" if self.note else ""
+        bar = f'<progress value="{self.done}" max="{max(self.total, 1)}" style="width:14em"></progress>'
+        return {"text/html": f"{bar} {html.escape(text)}", "text/plain": text}

@@ -1,0 +1,278 @@
+"""The training loop: one discriminator step, one generator step, an epoch, a learning rate.
+
+Source: Isola et al. 2017, sections 3.1 and 3.3, appendix 6.2.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from .data import DIRECTIONS
+from .layers import NORMS, UPSAMPLINGS
+from .losses import OBJECTIVES, PIXEL_LOSSES, discriminator_loss, generator_loss, pixel_loss
+from .patchgan import PatchDiscriminator
+from .unet import UNet
+from .validation import check_choice
+
+
+def _option(default, help: str, choices: tuple[str, ...] | None = None):
+    """A field of `TrainConfig` with what `--help` says about it."""
+    return field(default=default, metadata={"help": help, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training run; the command line is made from these fields.
+
+    The defaults train a small network on 128x128 images in minutes on two cores. The paper's run on the facades is
+    image_size=256, load_size=286, base_channels=64, disc_channels=64, depth=8, batch_size=1, epochs=200.
+
+    Raises:
+        ValueError: if a value is out of range, with the range.
+    """
+
+    image_size: int = _option(128, "side of the square images, in pixels; a multiple of 2^depth")
+    load_size: int = _option(0, "side before the random crop; 0 means 286/256 of image_size, as in the paper")
+    direction: str = _option("BtoA", "which side of a pair is the input", DIRECTIONS)
+    flip: bool = _option(True, "mirror half of the training pairs")
+    in_channels: int = _option(3, "channels of the input: 1 (grey) or 3 (RGB)")
+    out_channels: int = _option(3, "channels of the target: 1 (grey) or 3 (RGB)")
+
+    base_channels: int = _option(32, "channels after the U-Net's first block; the paper has 64")
+    depth: int = _option(7, "how often the U-Net halves the image; the paper has 8, for 256x256")
+    norm: str = _option("batch", "normalisation in both networks", NORMS)
+    dropout: float = _option(0.5, "probability of dropout in the decoder's first three blocks")
+    skips: bool = _option(True, "connect encoder and decoder; without it an encoder-decoder")
+    upsampling: str = _option("transposed", "how the decoder doubles the size", UPSAMPLINGS)
+    disc_channels: int = _option(32, "channels after the discriminator's first block; the paper has 64")
+    disc_layers: int = _option(3, "stride-2 layers of the discriminator: 0 1 2 3 4 5 see 1 16 34 70 142 286 pixels")
+
+    objective: str = _option("vanilla", "adversarial objective", OBJECTIVES)
+    pixel_loss: str = _option("l1", "distance to the target in the generator's loss", PIXEL_LOSSES)
+    lambda_l1: float = _option(100.0, "weight of that distance beside the adversarial loss")
+    lambda_gan: float = _option(1.0, "weight of the adversarial loss; 0 trains without a discriminator")
+
+    epochs: int = _option(6, "passes over the training pairs")
+    batch_size: int = _option(1, "pairs in one step; the paper has 1")
+    lr: float = _option(2e-4, "learning rate of both Adam optimisers, until half of the epochs; then falling linearly")
+    beta1: float = _option(0.5, "Adam's decay of the mean of the gradients")
+    beta2: float = _option(0.999, "Adam's decay of the mean of their squares")
+    seed: int = _option(0, "governs the first weights, the order of the pairs, jitter and dropout")
+
+    def __post_init__(self):
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.metadata["choices"]:
+                check_choice(option.name, value, option.metadata["choices"])
+        for name in ("image_size", "base_channels", "disc_channels", "epochs", "batch_size"):
+            _check(getattr(self, name) >= 1, name, "at least 1", self)
+        for name in ("load_size", "disc_layers", "lambda_l1", "lambda_gan", "seed"):
+            _check(getattr(self, name) >= 0, name, "0 or more", self)
+        for name in ("dropout", "beta1", "beta2"):
+            _check(0 <= getattr(self, name) < 1, name, "in [0, 1)", self)
+        for name in ("in_channels", "out_channels"):
+            _check(getattr(self, name) in (1, 3), name, "1 or 3", self)
+        _check(self.load_size == 0 or self.load_size >= self.image_size, "load_size", "0 or at least image_size", self)
+        _check(2 <= self.depth <= 12, "depth", "from 2 to 12", self)
+        _check(self.lr > 0, "lr", "positive", self)
+        if self.lambda_gan == 0 and (self.lambda_l1 == 0 or self.pixel_loss == "none"):
+            raise ValueError("lambda_gan is 0 and so is the pixel loss: the generator would have nothing to learn from")
+
+
+def _check(holds: bool, name: str, expected: str, config: TrainConfig) -> None:
+    if not holds:
+        raise ValueError(f"{name} must be {expected}; got {getattr(config, name)}")
+
+
+def make_generator(config: TrainConfig) -> UNet:
+    """Return a new U-Net of the shape that the config describes."""
+    return UNet(config.in_channels, config.out_channels, base_channels=config.base_channels, depth=config.depth,
+                norm=config.norm, dropout=config.dropout, skips=config.skips, upsampling=config.upsampling)
+
+
+def make_discriminator(config: TrainConfig) -> PatchDiscriminator:
+    """Return a new patch discriminator, conditioned on the input, of the shape that the config describes."""
+    return PatchDiscriminator(config.in_channels + config.out_channels, base_channels=config.disc_channels,
+                              layers=config.disc_layers, norm=config.norm)
+
+
+def learning_rate(config: TrainConfig, epoch: int) -> float:
+    """Return the learning rate of an epoch, counted from 0: constant for the first half, then falling linearly.
+
+    The last epoch still learns: the line would reach 0 one epoch after it.
+    """
+    half = config.epochs // 2
+    remaining = (config.epochs - epoch) / (config.epochs - half + 1)
+    return config.lr * (1.0 if epoch < half else remaining)
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """The losses of one update, without their weights: detached scalar tensors while an epoch runs, then floats.
+
+    `loss_d` is D's halved objective, `loss_g_gan` the adversarial and `loss_g_l1` the pixel loss of G.
+    """
+
+    epoch: int
+    step: int
+    loss_d: Tensor | float
+    loss_g_gan: Tensor | float
+    loss_g_l1: Tensor | float
+
+
+class Pix2PixTrainer:
+    """Two networks, their optimisers, and the state of a run.
+
+    `epoch` counts finished epochs, `history` holds the records of their steps. A run is a pure function of config,
+    first weights and data on one kind of machine: each epoch begins by seeding torch with seed + epoch, so a run that
+    goes on from the end of an epoch is bit for bit the one that was never stopped.
+    """
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, config: TrainConfig,
+                 device: torch.device | str = "cpu"):
+        self.generator, self.discriminator = generator.to(device), discriminator.to(device)
+        self.config, self.device = config, torch.device(device)
+        betas = (config.beta1, config.beta2)
+        self.optimizer_g = torch.optim.Adam(self.generator.parameters(), lr=config.lr, betas=betas)
+        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr=config.lr, betas=betas)
+        self.epoch = 0
+        self.history: list[StepRecord] = []
+
+    def run_epoch(self, dataset: Dataset) -> Iterator[StepRecord]:
+        """Train on every pair once, yielding one record an update; `epoch` advances when the last one is taken.
+
+        Raises:
+            FloatingPointError: if a loss is not a number or infinite, with its name and the step.
+        """
+        torch.manual_seed(self.config.seed + self.epoch)
+        self._set_learning_rate(learning_rate(self.config, self.epoch))
+        self.generator.train()
+        self.discriminator.train()
+        records = []
+        for real_a, real_b in DataLoader(dataset, self.config.batch_size, shuffle=True):
+            step = len(self.history) + len(records)
+            records.append(self.step(real_a.to(self.device), real_b.to(self.device), step))
+            if len(records) % 50 == 0:  # not at every step: reading a loss makes a GPU wait
+                check_finite(records[-50:])
+            yield records[-1]
+        check_finite(records)
+        self.history.extend(as_floats(records))
+        self.epoch += 1
+
+    def step(self, real_a: Tensor, real_b: Tensor, step: int = 0) -> StepRecord:
+        """Make one update of D, then one of G, on a batch of inputs and targets, (N, C, H, W) in [-1, 1]."""
+        fake_b = self.generator(real_a)
+        loss_d = self.step_discriminator(real_a, real_b, fake_b)
+        loss_g_gan, loss_g_l1 = self.step_generator(real_a, real_b, fake_b)
+        return StepRecord(self.epoch, step, loss_d, loss_g_gan, loss_g_l1)
+
+    def step_discriminator(self, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> Tensor:
+        """Make D tell real_b from fake_b, given real_a; G does not learn from it. Returns D's loss, detached."""
+        if self.config.lambda_gan == 0:
+            return torch.zeros((), device=self.device)
+        self.discriminator.requires_grad_(True)
+        real_logits = self.discriminator(real_a, real_b)
+        fake_logits = self.discriminator(real_a, fake_b.detach())  # the gradient ends here, before G
+        loss_d = 0.5 * discriminator_loss(real_logits, fake_logits, self.config.objective)
+        self.optimizer_d.zero_grad()
+        loss_d.backward()
+        self.optimizer_d.step()
+        return loss_d.detach()
+
+    def step_generator(self, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> tuple[Tensor, Tensor]:
+        """Make G's fake_b pass for real and be near real_b; D is held still. Returns both losses, detached."""
+        self.discriminator.requires_grad_(False)  # D passes the gradient on to G and keeps none
+        loss_g_gan = torch.zeros((), device=self.device)
+        if self.config.lambda_gan > 0:
+            loss_g_gan = generator_loss(self.discriminator(real_a, fake_b), self.config.objective)
+        loss_g_l1 = pixel_loss(fake_b, real_b, self.config.pixel_loss)
+        loss_g = self.config.lambda_gan * loss_g_gan + self.config.lambda_l1 * loss_g_l1
+        self.optimizer_g.zero_grad()
+        loss_g.backward()
+        self.optimizer_g.step()
+        return loss_g_gan.detach(), loss_g_l1.detach()
+
+    def translate(self, real_a: Tensor) -> Tensor:
+        """Return the generator's images for a batch, as the paper makes them: see `translate`."""
+        return translate(self.generator, real_a.to(self.device))
+
+    def state_dict(self) -> dict:
+        """Return all that a run needs to go on: tensors, numbers, strings, and lists and dicts of them."""
+        return {
+            "generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict(),
+            "optimizer_g": self.optimizer_g.state_dict(), "optimizer_d": self.optimizer_d.state_dict(),
+            "epoch": self.epoch, "config": asdict(self.config), "history": [asdict(r) for r in self.history],
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take over a state made by `state_dict` of a trainer with networks of the same shape."""
+        self.generator.load_state_dict(state["generator"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.optimizer_g.load_state_dict(state["optimizer_g"])
+        self.optimizer_d.load_state_dict(state["optimizer_d"])
+        self.epoch = state["epoch"]
+        self.history = [StepRecord(**record) for record in state["history"]]
+
+    def _set_learning_rate(self, lr: float) -> None:
+        for optimizer in (self.optimizer_g, self.optimizer_d):
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+
+
+def make_trainer(config: TrainConfig, device: torch.device | str = "cpu") -> Pix2PixTrainer:
+    """Return a trainer with new networks, whose first weights follow from config.seed alone."""
+    torch.manual_seed(config.seed)
+    return Pix2PixTrainer(make_generator(config), make_discriminator(config), config, device)
+
+
+@torch.no_grad()
+def translate(generator: nn.Module, real_a: Tensor, seed: int = 0) -> Tensor:
+    """Return fake_b for a batch of inputs, one image at a time, with dropout and batch statistics as in the paper.
+
+    The generator stays in training mode: dropout is its only source of variety (paper, section 3), and the norm takes
+    its statistics from the image at hand (section 3.3). Neither running averages nor torch's random numbers change.
+    """
+    was_training = generator.training
+    averages = [value.clone() for value in generator.buffers()]
+    devices = [real_a.device] if real_a.device.type == "cuda" else []
+    generator.train()
+    fake_b = []
+    with torch.random.fork_rng(devices):
+        for image in real_a:
+            torch.manual_seed(seed)  # an image's dropout does not depend on its neighbours in the batch
+            fake_b.append(generator(image[None]))
+    for value, average in zip(generator.buffers(), averages):
+        value.copy_(average)
+    generator.train(was_training)
+    return torch.cat(fake_b)
+
+
+def validation_l1(trainer: Pix2PixTrainer, dataset: Dataset) -> float:
+    """Return the mean absolute difference between fake_b and real_b over a dataset without jitter, in [0, 2]."""
+    total = 0.0
+    for real_a, real_b in DataLoader(dataset, batch_size=1):
+        total += float(pixel_loss(trainer.translate(real_a), real_b.to(trainer.device)))
+    return total / len(dataset)
+
+
+def as_floats(records: list[StepRecord]) -> list[StepRecord]:
+    """Return the records with plain numbers for losses, fetched from the device together."""
+    if not records:
+        return []
+    losses = torch.stack([torch.stack([r.loss_d, r.loss_g_gan, r.loss_g_l1]) for r in records]).tolist()
+    return [StepRecord(r.epoch, r.step, *row) for r, row in zip(records, losses)]
+
+
+def check_finite(records: list[StepRecord]) -> None:
+    """Raise a FloatingPointError that names the first loss and step that are not finite."""
+    for record in as_floats(records):
+        for name in ("loss_d", "loss_g_gan", "loss_g_l1"):
+            value = getattr(record, name)
+            if not -float("inf") < value < float("inf"):
+                raise FloatingPointError(
+                    f"{name} became {value} at step {record.step} (epoch {record.epoch}); the last checkpoint is kept. "
+                    f"Lower the learning rate, or look for broken images in the data"
+                )

@@ -1,0 +1,27 @@
+"""What several test modules share."""
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from pix2pix_lib.training import TrainConfig
+
+
+@pytest.fixture
+def tiny_config() -> TrainConfig:
+    """Networks and images so small that an epoch takes a moment; dropout and batch norm are on."""
+    return TrainConfig(image_size=32, base_channels=4, disc_channels=4, disc_layers=1, depth=4, epochs=4, seed=3)
+
+
+@pytest.fixture
+def tiny_pairs() -> TensorDataset:
+    """Five random pairs of 32x32 images in [-1, 1]."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 5, 3, 32, 32, generator=generator) * 2 - 1
+    return TensorDataset(*images)
+
+
+@pytest.fixture
+def device() -> torch.device:
+    """The GPU where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

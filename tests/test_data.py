@@ -1,0 +1,580 @@
+"""Pairs of images: found, checked, and changed together.
+
+The oracle for "together" is a picture whose pixels say where they came from: red holds the row, green the column. Two
+such pictures, equal but for blue, must show the same rows and columns in every place after any jitter.
+"""
+
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from pix2pix_lib import data, facades
+from pix2pix_lib.data import (
+    Jitter,
+    Pair,
+    PairedDataset,
+    apply_jitter,
+    available_splits,
+    draw_jitter,
+    facade_tensors,
+    find_pairs,
+    pair_size,
+    read_pair,
+    resize,
+)
+from pix2pix_lib.images import read_image, to_float, to_grey, to_uint8
+
+INPUT, TARGET = 10, 200  # what blue holds in the two pictures of a pair
+REAL_FACADES = os.environ.get("REAL_FACADES_DIR")
+
+
+def coordinates(height: int, width: int, blue: int) -> torch.Tensor:
+    """Return a picture (3, H, W) uint8 whose pixel (row, column) is (row, column, blue)."""
+    rows = torch.arange(height).reshape(-1, 1).expand(height, width)
+    columns = torch.arange(width).expand(height, width)
+    return torch.stack([rows, columns, torch.full((height, width), blue)]).to(torch.uint8)
+
+
+def save(path: Path, image: torch.Tensor) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+    return path
+
+
+def save_coordinate_pair(folder: Path, height: int, width: int, name: str = "1") -> Pair:
+    """Write A (blue 10) and B (blue 200) to two files."""
+    return Pair(save(folder / "a" / f"{name}.png", coordinates(height, width, INPUT)),
+                save(folder / "b" / f"{name}.png", coordinates(height, width, TARGET)))
+
+
+def photo_and_label(number: int, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return one procedural facade as (photo, label map), (3, size, size) uint8."""
+    pair = facades.make_pair(number, size)
+    return torch.from_numpy(pair.photo).permute(2, 0, 1), torch.from_numpy(pair.label).permute(2, 0, 1)
+
+
+def error_line(error: pytest.ExceptionInfo, *words: object) -> None:
+    """Check that an error is one line that holds all these words."""
+    text = str(error.value)
+    assert "\n" not in text
+    for word in words:
+        assert str(word) in text, text
+
+
+# --- jitter: both or neither ------------------------------------------------------------------------------------------
+
+
+def test_a_flipped_pair_is_flipped_together(tmp_path):
+    pair = save_coordinate_pair(tmp_path, 8, 12)
+    dataset = PairedDataset([pair], size=None)
+    columns = torch.arange(12)
+    seen = set()
+    torch.manual_seed(0)
+    for _ in range(20):
+        real_a, real_b = map(to_uint8, dataset[0])
+        flipped = bool(real_a[1, 0, 0] == 11)
+        seen.add(flipped)
+        assert torch.equal(real_a[1, 0], columns.flip(0) if flipped else columns)
+        assert torch.equal(real_a[:2], real_b[:2])
+        assert (real_a[2, 0, 0], real_b[2, 0, 0]) == (INPUT, TARGET)
+    assert seen == {True, False}
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**32), height=st.integers(1, 20), width=st.integers(1, 20),
+       more_rows=st.integers(0, 5), more_columns=st.integers(0, 5))
+def test_a_cropped_pair_is_cropped_together_and_is_a_window_of_the_original(seed, height, width, more_rows, more_columns):
+    load_size, size = (height + more_rows, width + more_columns), (height, width)
+    torch.manual_seed(seed)
+    jitter = draw_jitter(load_size, size)
+    assert 0 <= jitter.top <= more_rows
+    assert 0 <= jitter.left <= more_columns
+    image_a, image_b = (apply_jitter(coordinates(*load_size, blue), jitter, size) for blue in (INPUT, TARGET))
+    assert torch.equal(image_a[:2], image_b[:2])
+    window = coordinates(*load_size, INPUT).numpy()[:, jitter.top : jitter.top + height, jitter.left : jitter.left + width]
+    assert np.array_equal(image_a.numpy(), window[:, :, ::-1] if jitter.flipped else window)
+
+
+def test_the_dataset_crops_both_images_at_the_same_place_in_every_corner(tmp_path):
+    pair = save_coordinate_pair(tmp_path, 18, 18)
+    dataset = PairedDataset([pair], size=16, load_size=18)
+    corners, flips = set(), set()
+    torch.manual_seed(0)
+    for _ in range(200):
+        real_a, real_b = map(to_uint8, dataset[0])
+        assert torch.equal(real_a[:2], real_b[:2])
+        flips.add(bool(real_a[1, 0, 0] > real_a[1, 0, 1]))
+        corners.add((int(real_a[0].min()), int(real_a[1].min())))
+    assert corners == {(top, left) for top in range(3) for left in range(3)}  # the last row and column too
+    assert flips == {True, False}
+
+
+def test_half_of_the_pairs_are_flipped():
+    torch.manual_seed(0)
+    flips = sum(draw_jitter((286, 286), (256, 256)).flipped for _ in range(2000))
+    assert 900 < flips < 1100  # 4.5 standard deviations to each side
+
+
+def test_without_flip_left_stays_left(tmp_path):
+    dataset = PairedDataset([save_coordinate_pair(tmp_path, 8, 12)], size=None, flip=False)
+    for _ in range(20):
+        assert torch.equal(to_uint8(dataset[0][0])[1, 0], torch.arange(12))
+
+
+def test_without_jitter_every_reading_is_the_same_and_takes_no_random_number(tmp_path):
+    dataset = PairedDataset([save_coordinate_pair(tmp_path, 20, 20)], size=16, jitter=False)
+    before = torch.random.get_rng_state()
+    first, second = dataset[0], dataset[0]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(x, y) for x, y in zip(first, second))
+    assert torch.equal(to_uint8(first[0]), resize(coordinates(20, 20, INPUT), (16, 16)))
+
+
+def test_only_torch_seeds_govern_the_jitter(tmp_path):
+    dataset = PairedDataset([save_coordinate_pair(tmp_path, 40, 40)], size=32)
+
+    def draw(seed: int, other: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        np.random.seed(other)
+        random.seed(other)
+        return torch.stack([torch.cat(dataset[0]) for _ in range(5)])
+
+    assert torch.equal(draw(1, 2), draw(1, 3))
+    assert not torch.equal(draw(1, 2), draw(2, 2))
+
+
+def test_reading_leaves_the_random_numbers_of_numpy_and_python_alone(tmp_path):
+    dataset = PairedDataset([save_coordinate_pair(tmp_path, 40, 40)], size=32)
+    before = random.getstate(), np.random.get_state()[1].tobytes()
+    dataset[0]
+    assert (random.getstate(), np.random.get_state()[1].tobytes()) == before
+
+
+@pytest.mark.parametrize(("size", "load_size"), [(256, 286), (128, 143), (512, 572), ((128, 256), (143, 286))])
+def test_the_default_load_size_is_the_papers_286_for_256(tmp_path, size, load_size):
+    expected = load_size if isinstance(load_size, tuple) else (load_size, load_size)
+    assert PairedDataset([], size=size).load_size == expected
+
+
+def test_images_are_resized_as_pixels_and_the_range_changes_last(tmp_path):
+    pair = save_coordinate_pair(tmp_path, 20, 24)
+    real_a, real_b = PairedDataset([pair], size=(16, 32), jitter=False)[0]
+    assert real_a.shape == real_b.shape == (3, 16, 32)
+    assert torch.equal(real_a, to_float(resize(coordinates(20, 24, INPUT), (16, 32))))
+    assert -1 <= real_a.min() < real_a.max() <= 1
+    assert real_a.dtype == torch.float32
+
+
+def test_a_constant_image_stays_constant_when_resized_and_the_right_size_is_left_alone():
+    image = torch.full((3, 13, 9), 77, dtype=torch.uint8)
+    assert torch.equal(resize(image, (20, 21)), torch.full((3, 20, 21), 77, dtype=torch.uint8))
+    noise = torch.randint(256, (3, 8, 8)).to(torch.uint8)
+    assert torch.equal(resize(noise, (8, 8)), noise)
+
+
+def test_without_a_size_each_image_keeps_its_own(tmp_path):
+    pairs = [save_coordinate_pair(tmp_path, 8, 12, "1"), save_coordinate_pair(tmp_path, 20, 6, "2")]
+    shapes = [tuple(real_a.shape) for real_a, _ in (PairedDataset(pairs, size=None)[i] for i in range(2))]
+    assert shapes == [(3, 8, 12), (3, 20, 6)]
+
+
+# --- sides and channels -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("direction", "first", "second"), [("AtoB", INPUT, TARGET), ("BtoA", TARGET, INPUT)])
+@pytest.mark.parametrize("one_file", [True, False])
+def test_the_direction_says_which_side_is_the_input(tmp_path, direction, first, second, one_file):
+    pair = save_coordinate_pair(tmp_path, 8, 8)
+    if one_file:
+        both = torch.cat([coordinates(8, 8, INPUT), coordinates(8, 8, TARGET)], dim=2)
+        pair = Pair(save(tmp_path / "ab.png", both))
+    real_a, real_b = PairedDataset([pair], direction=direction, size=None, jitter=False)[0]
+    assert torch.equal(to_uint8(real_a), coordinates(8, 8, first))
+    assert torch.equal(to_uint8(real_b), coordinates(8, 8, second))
+
+
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+@pytest.mark.parametrize("one_file", [True, False])
+@pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 1), (1, 3), (3, 1), (3, 3)])
+def test_input_and_target_have_their_own_channels(tmp_path, direction, one_file, in_channels, out_channels):
+    photo, label = photo_and_label(3)
+    if one_file:
+        pair = Pair(save(tmp_path / "ab.png", torch.cat([photo, label], dim=2)))
+    else:
+        pair = Pair(save(tmp_path / "a.png", photo), save(tmp_path / "b.png", label))
+    real_a, real_b = read_pair(pair, direction, in_channels, out_channels)
+    before, after = (photo, label) if direction == "AtoB" else (label, photo)
+    assert torch.equal(real_a, to_grey(before) if in_channels == 1 else before)
+    assert torch.equal(real_b, to_grey(after) if out_channels == 1 else after)
+
+
+# --- kept in memory ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """Record the path of every file that is decoded."""
+    paths = []
+    monkeypatch.setattr(data, "read_image", lambda path, *rest: (paths.append(path), read_image(path, *rest))[1])
+    return paths
+
+
+@pytest.mark.parametrize("options", [{}, {"in_channels": 1}, {"size": None}, {"size": (32, 48)}, {"direction": "BtoA"}], ids=str)
+def test_in_memory_gives_the_same_bits_as_the_disk(tmp_path, options):
+    pairs = [Pair(save(tmp_path / f"{n}.png", torch.cat(photo_and_label(n, 48), dim=2))) for n in range(3)]
+    options = {"size": 32, **options}
+
+    def read(in_memory: bool) -> list[torch.Tensor]:
+        dataset = PairedDataset(pairs, in_memory=in_memory, **options)
+        torch.manual_seed(0)
+        return [image for _ in range(3) for index in range(3) for image in dataset[index]]
+
+    assert all(torch.equal(x, y) for x, y in zip(read(True), read(False), strict=True))
+
+
+@pytest.mark.parametrize("channels", [(3, 3), (1, 3)])
+def test_in_memory_decodes_each_file_exactly_once(tmp_path, readings, channels):
+    pairs = [save_coordinate_pair(tmp_path, 20, 20, "1"), save_coordinate_pair(tmp_path, 20, 20, "2"),
+             Pair(save(tmp_path / "ab.png", torch.cat([coordinates(20, 20, 1)] * 2, dim=2)))]
+    dataset = PairedDataset(pairs, size=16, in_memory=True, in_channels=channels[0], out_channels=channels[1])
+    for _ in range(2):
+        for index in range(3):
+            dataset[index]
+    files = [file for pair in pairs for file in (pair.a, pair.b) if file]
+    assert sorted(readings) == sorted(files)
+
+
+def test_from_disk_each_file_is_decoded_when_it_is_asked_for_and_not_before(tmp_path, readings):
+    dataset = PairedDataset([save_coordinate_pair(tmp_path, 20, 20)], size=16)
+    assert readings == []
+    dataset[0]
+    assert len(readings) == 2
+
+
+def test_what_a_caller_does_to_a_batch_does_not_reach_the_memory(tmp_path):
+    dataset = PairedDataset([save_coordinate_pair(tmp_path, 16, 16)], size=16, jitter=False, in_memory=True)
+    before = dataset[0][0].clone()
+    dataset[0][0].zero_()
+    assert torch.equal(dataset[0][0], before)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_makes_batches_that_one_seed_governs(tmp_path, workers):
+    pairs = [save_coordinate_pair(tmp_path, 20, 20, str(n)) for n in range(4)]
+    loader = DataLoader(PairedDataset(pairs, size=16), batch_size=2, shuffle=True, num_workers=workers)
+
+    def epoch() -> list[torch.Tensor]:
+        torch.manual_seed(3)
+        return [image for batch in loader for image in batch]
+
+    first, second = epoch(), epoch()
+    assert [tuple(image.shape) for image in first] == [(2, 3, 16, 16)] * 4
+    assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
+
+
+# --- layouts ----------------------------------------------------------------------------------------------------------
+
+
+def write_palette_labels(path: Path, label: torch.Tensor) -> None:
+    """Write a label map as the CMP archive does: class indices in a PNG with a palette."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(facades.colour_to_classes(label.permute(1, 2, 0).numpy()))
+    image.putpalette(facades.CLASS_COLOURS.tobytes())
+    image.save(path)
+
+
+# folder of A, folder of B under the dataset's root, for a split called train
+FOLDERS = {
+    "a and b": ("a", "b", None),
+    "A and B": ("A", "B", None),
+    "trainA and trainB": ("trainA", "trainB", None),
+    "train/a and train/b": ("train/a", "train/b", "train"),
+    "train/A and train/B": ("train/A", "train/B", "train"),
+    "split trainA and trainB": ("trainA", "trainB", "train"),
+    "a/train and b/train": ("a/train", "b/train", "train"),
+    "A/train and B/train": ("A/train", "B/train", "train"),
+}
+
+
+def check_found(root: Path, split: str | None, layout: str) -> None:
+    """Check that auto and the layout's name find both facades, and that their sides are photo and label map."""
+    for name in ("auto", layout):
+        pairs = find_pairs(root, split, name)
+        assert [pair.name for pair in pairs] == ["1", "2"]
+        for number, pair in enumerate(pairs, start=1):
+            image_a, image_b = read_pair(pair, "AtoB")
+            photo, label = photo_and_label(number)
+            assert torch.equal(image_b, label)
+            if pair.a.suffix == ".png":
+                assert torch.equal(image_a, photo)
+            else:
+                assert (image_a.float() - photo.float()).abs().mean() < 10  # JPEG; another photo is 40 away
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_two_folders_are_found_by_auto_and_by_name(tmp_path, name):
+    folder_a, folder_b, split = FOLDERS[name]
+    for number in (1, 2):
+        photo, label = photo_and_label(number)
+        save(tmp_path / folder_a / f"{number}.png", photo)
+        save(tmp_path / folder_b / f"{number}.png", label)
+    check_found(tmp_path, split, "folders")
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_pairs_side_by_side_are_found_by_auto_and_by_name(tmp_path, split):
+    for number in (1, 2):
+        save(tmp_path / (split or "") / f"{number}.png", torch.cat(photo_and_label(number), dim=2))
+    check_found(tmp_path, split, "pairs")
+
+
+@pytest.mark.parametrize("split", [None, "train"])
+def test_jpg_beside_palette_png_is_found_by_auto_and_by_name(tmp_path, split):
+    for number in (1, 2):
+        photo, label = photo_and_label(number)
+        folder = tmp_path / (split or "")
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(photo.permute(1, 2, 0).numpy()).save(folder / f"{number}.jpg", quality=95)
+        write_palette_labels(folder / f"{number}.png", label)
+    check_found(tmp_path, split, "cmp")
+
+
+def test_the_endings_of_partners_may_differ_and_may_be_capital(tmp_path):
+    save(tmp_path / "a" / "1.PNG", coordinates(4, 4, INPUT))
+    save(tmp_path / "b" / "1.bmp", coordinates(4, 4, TARGET))
+    assert find_pairs(tmp_path) == [Pair(tmp_path / "a" / "1.PNG", tmp_path / "b" / "1.bmp")]
+
+
+def test_other_files_hidden_files_and_folders_are_no_images(tmp_path):
+    save(tmp_path / "1.png", coordinates(4, 4, INPUT))
+    (tmp_path / "notes.txt").write_text("text")
+    (tmp_path / "._1.png").write_text("what macOS leaves behind")
+    (tmp_path / "folder.png").mkdir()
+    assert find_pairs(tmp_path) == [Pair(tmp_path / "1.png")]
+
+
+def test_pairs_come_in_the_order_of_their_names_whatever_their_endings(tmp_path):
+    for name in ("2.png", "1 b.png", "1.jpg", "10.bmp"):  # "1 b.png" < "1.jpg" as file names
+        save(tmp_path / name, coordinates(4, 4, INPUT))
+    assert [pair.name for pair in find_pairs(tmp_path)] == ["1", "1 b", "10", "2"]
+
+
+def test_a_name_may_hold_dots(tmp_path):
+    for folder in "ab":
+        save(tmp_path / folder / "house.v1.png", coordinates(4, 4, INPUT))
+        save(tmp_path / folder / "house.v2.png", coordinates(4, 4, INPUT))
+    assert [pair.name for pair in find_pairs(tmp_path)] == ["house.v1", "house.v2"]
+
+
+def test_splits_are_listed_in_their_usual_order_and_kept_apart(tmp_path):
+    assert available_splits(tmp_path) == []
+    for split, count in (("test", 1), ("val", 2), ("train", 3)):
+        for number in range(count):
+            save(tmp_path / split / f"{split}{number}.png", coordinates(4, 4, INPUT))
+    assert available_splits(tmp_path) == ["train", "val", "test"]
+    assert [len(find_pairs(tmp_path, split)) for split in ("train", "val", "test")] == [3, 2, 1]
+    assert not {p.a for p in find_pairs(tmp_path, "train")} & {p.a for p in find_pairs(tmp_path, "val")}
+
+
+@pytest.mark.parametrize("folders", [("valA", "valB"), ("a/val", "b/val"), ("val/a", "val/b")])
+def test_splits_of_two_folders_are_listed_too(tmp_path, folders):
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    assert available_splits(tmp_path) == ["val"]
+
+
+def test_the_shipped_sample_is_found_and_splits_share_no_picture():
+    root = Path(__file__).parent.parent / "data" / "sample"
+    names = {split: find_pairs(root, split) for split in available_splits(root)}
+    assert list(names) == ["train", "val", "test"]
+    contents = [pair.a.read_bytes() for pairs in names.values() for pair in pairs]
+    assert len(contents) == len(set(contents)) == 40
+
+
+# --- mistakes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("orphan", "elsewhere"), [("a", "b"), ("b", "a")])
+def test_an_image_without_a_partner_is_named(tmp_path, orphan, elsewhere):
+    save_coordinate_pair(tmp_path, 4, 4)
+    for name in ("lone2", "lone1"):
+        save(tmp_path / orphan / f"{name}.png", coordinates(4, 4, 0))
+    with pytest.raises(FileNotFoundError) as error:
+        find_pairs(tmp_path)
+    error_line(error, tmp_path / orphan / "lone1.png", "no partner named lone1.* in", tmp_path / elsewhere,
+               "2 without a partner", "add the partner or remove the file")
+
+
+@pytest.mark.parametrize(("orphan", "partner"), [("2.jpg", "2.png"), ("2.png", "2.jpg")])
+def test_a_cmp_image_without_a_partner_is_named(tmp_path, orphan, partner):
+    for name in ("1.jpg", "1.png", orphan):
+        save(tmp_path / name, coordinates(4, 4, 0))
+    with pytest.raises(FileNotFoundError) as error:
+        find_pairs(tmp_path)
+    error_line(error, tmp_path / orphan, f"no partner named {partner}", "add the partner or remove the file")
+
+
+def test_an_image_that_is_neither_photo_nor_label_map_is_not_passed_over(tmp_path):
+    for name in ("1.jpg", "1.png", "2.bmp"):
+        save(tmp_path / name, coordinates(4, 4, 0))
+    with pytest.raises(ValueError, match="neither a photo") as error:
+        find_pairs(tmp_path)
+    error_line(error, tmp_path / "2.bmp", "convert or remove")
+
+
+@pytest.mark.parametrize("names", [("a/1.png", "a/1.jpg", "b/1.png"), ("1.png", "1.bmp"), ("1.jpg", "1.jpeg", "1.png")])
+def test_two_files_of_one_name_are_refused(tmp_path, names):
+    for name in names:
+        save(tmp_path / name, coordinates(4, 4, 0))
+    with pytest.raises(ValueError, match="have one name") as error:
+        find_pairs(tmp_path)
+    error_line(error, tmp_path / names[0], Path(names[1]).name, "rename or remove")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_images_of_unequal_size_are_refused_before_the_training_starts(tmp_path, in_memory):
+    pair = Pair(save(tmp_path / "a.png", coordinates(4, 6, 0)), save(tmp_path / "b.png", coordinates(6, 4, 0)))
+    with pytest.raises(ValueError, match="one size") as error:
+        PairedDataset([pair], size=4, in_memory=in_memory)
+    error_line(error, f"{pair.a} is 4x6", f"{pair.b} is 6x4", "resize one of them")
+
+
+def test_unequal_sizes_are_noticed_when_a_file_changes_after_the_check(tmp_path):
+    pair = save_coordinate_pair(tmp_path, 8, 8)
+    dataset = PairedDataset([pair], size=8)
+    save(pair.b, coordinates(8, 10, TARGET))
+    with pytest.raises(ValueError, match="8x10"):
+        dataset[0]
+
+
+def test_a_side_by_side_file_of_odd_width_is_refused(tmp_path):
+    pair = Pair(save(tmp_path / "ab.png", coordinates(4, 7, 0)))
+    for read in (pair_size, lambda pair: read_pair(pair, "AtoB"), lambda pair: PairedDataset([pair], size=4)):
+        with pytest.raises(ValueError, match="side by side") as error:
+            read(pair)
+        error_line(error, pair.a, "7 pixels wide", "choose another layout (folders, cmp)")
+
+
+def test_a_missing_folder_a_missing_split_and_an_empty_folder_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        find_pairs(tmp_path / "facade")
+    error_line(error, tmp_path / "facade", "no such folder", "give the folder that holds")
+    with pytest.raises(FileNotFoundError) as error:
+        find_pairs(tmp_path)
+    error_line(error, f"{tmp_path}: no images", "it holds nothing", "put .bmp, ")
+    for split in ("test", "val"):
+        save(tmp_path / split / "1.png", coordinates(4, 4, 0))
+    with pytest.raises(FileNotFoundError) as error:
+        find_pairs(tmp_path, "train")
+    error_line(error, tmp_path / "train", "no such folder", f"{tmp_path} holds test, val")
+    with pytest.raises(FileNotFoundError) as error:
+        find_pairs(tmp_path)
+    error_line(error, f"{tmp_path}: no images", "choose the split val or test")
+
+
+def test_a_folder_with_many_other_things_is_not_listed_in_full(tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"0\.txt, 1\.txt, 2\.txt, 3\.txt, 4\.txt and 4 more"):
+        find_pairs(tmp_path)
+
+
+def test_the_layout_folders_without_folders_says_which_it_looked_for(tmp_path):
+    save(tmp_path / "1.png", coordinates(4, 4, 0))
+    with pytest.raises(FileNotFoundError) as error:
+        find_pairs(tmp_path, "val", "folders")
+    error_line(error, tmp_path, "no folders a and b (or valA and valB)", "another layout")
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_an_unreadable_file_is_named_before_the_training_starts(tmp_path, in_memory):
+    path = tmp_path / "1.png"
+    path.write_text("this is text")
+    with pytest.raises(ValueError, match="not a readable image") as error:
+        PairedDataset(find_pairs(tmp_path), in_memory=in_memory)
+    error_line(error, path, "replace the file or remove it")
+
+
+def test_a_file_that_vanished_is_named(tmp_path):
+    pair = save_coordinate_pair(tmp_path, 4, 4)
+    pair.b.unlink()
+    with pytest.raises(FileNotFoundError) as error:
+        PairedDataset([pair], size=4)
+    error_line(error, pair.b, "no such file")
+
+
+@pytest.mark.parametrize(("size", "shown"), [(100, "100x100"), (None, "20x24"), ((16, 24), "16x24")])
+def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
+    pair = save_coordinate_pair(tmp_path, 20, 24)
+    with pytest.raises(ValueError, match="multiples of 16") as error:
+        PairedDataset([pair], size=size, multiple_of=16)
+    error_line(error, pair.a, shown, "smaller depth")
+    assert len(PairedDataset([pair], size=(16, 32), multiple_of=16)) == 1
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"direction": "AtoA"}, "direction must be one of AtoB, BtoA"),
+    ({"size": 0}, "must be positive"),
+    ({"size": (4, -1)}, "4x-1"),
+    ({"size": 16, "load_size": 15}, "at least size.* 15x15 for 16x16"),
+    ({"size": (16, 32), "load_size": (40, 31)}, "40x31 for 16x32"),
+    ({"size": None, "load_size": 286}, "load_size needs a size"),
+    ({"in_channels": 2}, "in_channels must be 1 .* or 3"),
+    ({"out_channels": 4}, "out_channels must be 1 .* or 3"),
+], ids=str)
+def test_options_out_of_range_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        PairedDataset([], **options)
+
+
+def test_an_unknown_layout_lists_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="layout must be one of auto, pairs, folders, cmp; got 'coco'"):
+        find_pairs(tmp_path, layout="coco")
+
+
+def test_an_index_beyond_the_end_ends_a_loop(tmp_path):
+    pairs = [save_coordinate_pair(tmp_path, 4, 4, name) for name in "12"]
+    for in_memory in (True, False):
+        assert len(list(PairedDataset(pairs, size=4, in_memory=in_memory))) == 2
+
+
+# --- facades ----------------------------------------------------------------------------------------------------------
+
+
+def test_facade_tensors_are_label_map_and_photo_of_one_seed():
+    label, photo = facade_tensors(7, 64, photo_seed=2)
+    pair = facades.make_pair(7, 64, 2)
+    assert np.array_equal(to_uint8(label).permute(1, 2, 0), pair.label)
+    assert np.array_equal(to_uint8(photo).permute(1, 2, 0), pair.photo)
+
+
+@pytest.mark.skipif(not REAL_FACADES, reason="REAL_FACADES_DIR is not set: the real facades are not here")
+def test_real_facades_read_as_labels_to_photos():
+    root = Path(REAL_FACADES)
+    pairs = {split: find_pairs(root, split) for split in available_splits(root)}
+    assert {split: len(found) for split, found in pairs.items()} == {"train": 360, "val": 40}
+    dataset = PairedDataset(pairs["val"], direction="BtoA", jitter=False)
+
+    def distance_to_classes(image: torch.Tensor) -> float:
+        """Return the mean RGB distance to the nearest class colour."""
+        pixels = to_uint8(image).permute(1, 2, 0).numpy()
+        nearest = facades.CLASS_COLOURS[facades.colour_to_classes(pixels)]
+        return float(np.sqrt(((pixels.astype(float) - nearest) ** 2).sum(axis=2)).mean())
+
+    for label, photo in (dataset[index] for index in range(0, 40, 4)):
+        assert label.shape == photo.shape == (3, 256, 256)
+        assert distance_to_classes(label) < 60  # JPEG blurs the edges: 15 to 43
+        assert distance_to_classes(photo) > 100
+
+
+def test_a_jitter_can_be_made_by_hand():
+    image = coordinates(6, 6, 0)
+    assert apply_jitter(image, Jitter(2, 1, True), (3, 4))[:2, 0].tolist() == [[2, 2, 2, 2], [4, 3, 2, 1]]
