@@ -222,8 +222,6 @@ def facade_tensors(seed: int, size: int = 128, photo_seed: int | None = None) ->
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (C, H, W) uint8 to (C, *size), smoothly (bicubic with antialiasing), before any change of range."""
-    if tuple(image.shape[1:]) == size:
-        return image
     return transforms.resize(image, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
 
 

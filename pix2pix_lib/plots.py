@@ -17,7 +17,7 @@ from torch import Tensor
 from .checks import ShapeRow
 from .images import to_uint8
 from .progress import in_notebook, make_bar
-from .training import Pix2PixTrainer, StepRecord, as_floats
+from .training import Pix2PixTrainer, StepRecord
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666")
@@ -118,6 +118,61 @@ def running_mean(values: Sequence[float], share: float = 0.05) -> list[float]:
     return means
 
 
+def unet_diagram(rows: Sequence[ShapeRow], width: float = 10.0) -> Figure:
+    """Draw a U-Net from what `checks.record_shapes` saw of its blocks: one box a block, one arrow a skip.
+
+    Each halving is one step down. A box is as tall as its block's output and as wide as it has channels, both on a
+    log scale; the grey box is the input. An arrow joins two blocks with outputs of one size where the next block was
+    given the channels of both.
+    """
+    shapes = [rows[0].before, *(row.after for row in rows)]
+    places = [(1.35 * index, math.log2(shape[2])) for index, shape in enumerate(shapes)]  # centres of the boxes
+    bottom, top = min(y for _, y in places), max(y for _, y in places)
+    widths = [0.15 + 0.15 * math.log2(shape[1]) for shape in shapes]
+    heights = [0.14 + 0.62 * y / max(top, 1) for _, y in places]
+
+    figure, axes = new_figure(width, 0.6 + 0.55 * (top - bottom))
+    for index, ((x, y), shape) in enumerate(zip(places, shapes)):
+        row = rows[index - 1] if index else None
+        down = row is None or row.after[2] < row.before[2]
+        corner = (x - widths[index] / 2, y - heights[index] / 2)
+        axes.add_patch(Rectangle(corner, widths[index], heights[index], edgecolor="none", gid=row.name if row else "input",
+                                 facecolor=(BLUE if down else ORANGE) if row else GREY))
+        side, align = (-1, "right") if down else (1, "left")
+        axes.text(x + side * (widths[index] / 2 + 0.15), y, " x ".join(map(str, shape[1:])), ha=align, va="center", fontsize=9)
+        if index:
+            (x_before, y_before), step = places[index - 1], math.copysign(1, y - places[index - 1][1])
+            axes.add_patch(_arrow((x_before, y_before + step * heights[index - 1] / 2), (x, y - step * heights[index] / 2)))
+    for start, end in _skips(rows):
+        (left, y), (right, _) = places[start + 1], places[end + 1]
+        tail, tip = left + widths[start + 1] / 2 + 0.08, right - widths[end + 1] / 2 - 0.08
+        axes.add_patch(_arrow((tail, y), (tip, y), color=GREEN, linewidth=1.6, gid=f"skip {rows[start].name}"))
+        axes.text((tail + tip) / 2, y + 0.08, f"+{rows[start].after[1]}", ha="center", va="bottom", color=GREEN, fontsize=9)
+
+    axes.set(xlim=(places[0][0] - 3.6, places[-1][0] + 3.6), ylim=(bottom - 0.4, top + 0.55))
+    axes.set_axis_off()
+    legend = [Rectangle((0, 0), 1, 1, color=BLUE, label="halve"), Rectangle((0, 0), 1, 1, color=ORANGE, label="double")]
+    axes.legend(handles=legend, loc="lower left", frameon=False, fontsize=9, alignment="left",
+                title=f"{sum(row.parameters for row in rows):,} parameters", title_fontsize=9)
+    return figure
+
+
+def _skips(rows: Sequence[ShapeRow]) -> list[tuple[int, int]]:
+    """Return the pairs of rows whose outputs, of one size, went together into the row after the second."""
+    pairs = []
+    for end, (row, following) in enumerate(zip(rows, rows[1:])):
+        added = following.before[1] - row.after[1]
+        pairs += [(start, end) for start in range(end)
+                  if rows[start].after[2:] == row.after[2:] and rows[start].after[1] == added]
+    return pairs
+
+
+def _arrow(tail: tuple[float, float], tip: tuple[float, float], color: str = GREY, linewidth: float = 1.0,
+           gid: str = "flow") -> FancyArrowPatch:
+    return FancyArrowPatch(tail, tip, arrowstyle="-|>", mutation_scale=9, shrinkA=0, shrinkB=0, color=color,
+                           linewidth=linewidth, gid=gid)
+
+
 class TrainingView:
     """Show a run under the cell that runs it: a bar for the epoch, then curves and samples renewed after each epoch.
 
@@ -145,6 +200,7 @@ class TrainingView:
             self.bar.close()
             self.bar = None
         if not in_notebook():
+            print(f"epoch {self.trainer.epoch}: {describe_step(self.trainer.history[-1])} at its last step")
             return
         epoch, history = self.trainer.epoch, self.trainer.history
         fake_b = self.trainer.translate(self.real_a).cpu()
@@ -156,8 +212,7 @@ class TrainingView:
 
 def describe_step(record: StepRecord) -> str:
     """Return the losses of one step as a short text."""
-    (r,) = as_floats([record])
-    return f"D {r.loss_d:.2f}, G {r.loss_g_gan:.2f}, L1 {r.loss_g_l1:.3f}"
+    return f"D {float(record.loss_d):.2f}, G {float(record.loss_g_gan):.2f}, L1 {float(record.loss_g_l1):.3f}"
 
 
 def _replace(handle, figure: Figure, alt: str):

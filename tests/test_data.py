@@ -169,8 +169,17 @@ def test_images_are_resized_as_pixels_and_the_range_changes_last(tmp_path):
     real_a, real_b = PairedDataset([pair], size=(16, 32), jitter=False)[0]
     assert real_a.shape == real_b.shape == (3, 16, 32)
     assert torch.equal(real_a, to_float(resize(coordinates(20, 24, INPUT), (16, 32))))
+    assert torch.equal(real_b, to_float(resize(coordinates(20, 24, TARGET), (16, 32))))
     assert -1 <= real_a.min() < real_a.max() <= 1
     assert real_a.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [(286, 286), (100, 140)])
+def test_resizing_is_pillows_bicubic_with_antialiasing(size):
+    photo = facades.make_pair(3, 128).photo
+    expected = np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
+    resized = resize(torch.from_numpy(photo).permute(2, 0, 1), size).permute(1, 2, 0).numpy().astype(int)
+    assert np.abs(resized - expected).max() <= 1
 
 
 def test_a_constant_image_stays_constant_when_resized_and_the_right_size_is_left_alone():
@@ -214,6 +223,13 @@ def test_input_and_target_have_their_own_channels(tmp_path, direction, one_file,
     before, after = (photo, label) if direction == "AtoB" else (label, photo)
     assert torch.equal(real_a, to_grey(before) if in_channels == 1 else before)
     assert torch.equal(real_b, to_grey(after) if out_channels == 1 else after)
+
+
+def test_the_dataset_hands_each_side_its_channels(tmp_path):
+    pair = save_coordinate_pair(tmp_path, 8, 8)
+    for in_channels, out_channels in ((1, 3), (3, 1)):
+        dataset = PairedDataset([pair], size=8, in_channels=in_channels, out_channels=out_channels)
+        assert [len(image) for image in dataset[0]] == [in_channels, out_channels]
 
 
 # --- kept in memory ---------------------------------------------------------------------------------------------------
@@ -511,7 +527,7 @@ def test_a_file_that_vanished_is_named(tmp_path):
     error_line(error, pair.b, "no such file")
 
 
-@pytest.mark.parametrize(("size", "shown"), [(100, "100x100"), (None, "20x24"), ((16, 24), "16x24")])
+@pytest.mark.parametrize(("size", "shown"), [(100, "100x100"), (None, "20x24"), ((16, 24), "16x24"), ((24, 16), "24x16")])
 def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
     pair = save_coordinate_pair(tmp_path, 20, 24)
     with pytest.raises(ValueError, match="multiples of 16") as error:
@@ -524,6 +540,7 @@ def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
     ({"direction": "AtoA"}, "direction must be one of AtoB, BtoA"),
     ({"size": 0}, "must be positive"),
     ({"size": (4, -1)}, "4x-1"),
+    ({"size": (-1, 4)}, "-1x4"),
     ({"size": 16, "load_size": 15}, "at least size.* 15x15 for 16x16"),
     ({"size": (16, 32), "load_size": (40, 31)}, "40x31 for 16x32"),
     ({"size": None, "load_size": 286}, "load_size needs a size"),

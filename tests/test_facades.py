@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pix2pix_lib import facades
+from pix2pix_lib import facade_paint, facades
 from pix2pix_lib.facades import (
     BACKGROUND,
     CLASS_COLOURS,
@@ -237,7 +238,7 @@ def test_light_comes_from_either_side():
     """Under a balcony or a ledge the shadow falls to the left in some photos and to the right in others."""
     height = np.zeros((64, 64), np.int32)
     height[20:24, 30:34] = 60
-    left, right = (facades._shadow(height, 64, side, 4).nonzero()[1].mean() for side in (-1, 1))
+    left, right = (facade_paint._shadow(height, side, 4).nonzero()[1].mean() for side in (-1, 1))
     assert left < 31.5 < right
 
 
@@ -405,7 +406,7 @@ def test_a_failed_remake_puts_the_old_dataset_back(tmp_path, monkeypatch):
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
-    with pytest.raises(ValueError, match="png or jpg, got 'gif'"):
+    with pytest.raises(ValueError, match="png, jpg; got 'gif'"):
         write_dataset(tmp_path / "data", {"train": 1}, 32, format="gif")
     assert list(tmp_path.iterdir()) == []
 
@@ -494,7 +495,7 @@ def test_bad_input_gives_status_2_and_one_line(tmp_path, arguments, said):
     assert result.returncode == 2
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith("facades: ")
+    assert result.stderr.startswith("error: ")
     assert said in result.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -502,13 +503,13 @@ def test_bad_input_gives_status_2_and_one_line(tmp_path, arguments, said):
 def test_an_unwritable_place_gives_status_2(tmp_path, capsys):
     (tmp_path / "file").write_text("a file")
     assert main(["--out", str(tmp_path / "file" / "data"), "--train", "1"]) == 2
-    assert re.fullmatch(r"facades: [^\n]*file[^\n]*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"error: [^\n]*file[^\n]*\n", capsys.readouterr().err)
 
 
 def test_a_foreign_folder_gives_status_2(tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("mine")
     assert main(["--out", str(tmp_path), "--train", "1"]) == 2
-    assert re.fullmatch(r"facades: .* choose another folder\n", capsys.readouterr().err)
+    assert re.fullmatch(r"error: .* choose another folder\n", capsys.readouterr().err)
 
 
 def test_an_interrupted_command_says_so(tmp_path, capsys, monkeypatch):
@@ -517,7 +518,20 @@ def test_an_interrupted_command_says_so(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(facades, "_save_pair", stop)
     assert main(["--out", str(tmp_path / "data"), "--train", "1", "--size", "32"]) == 130
-    assert "was not made" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"interrupted; {tmp_path / 'data'} was not made\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+def test_ctrl_c_ends_the_command_with_one_line_after_the_bar(tmp_path):
+    command = [sys.executable, "-m", "pix2pix_lib.facades", "--out", str(tmp_path / "data")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT) as process:
+        first = process.stderr.read(1)  # the bar has come up, so pairs are being drawn
+        process.send_signal(signal.SIGINT)
+        said = first + process.stderr.read()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.splitlines()[-1] == f"interrupted; {tmp_path / 'data'} was not made"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -27,15 +27,16 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> 
     return path
 
 
-def save_png_16(path: Path, values: np.ndarray, colour_type: int) -> Path:
+def save_png_16(path: Path, values: np.ndarray, colour_type: int, claimed_size: tuple[int, int] | None = None) -> Path:
     """Write a 16-bit PNG by hand (colour type 0 grey, 2 RGB, 4 grey with alpha): Pillow cannot write all of them."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
-    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour_type, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    width, height = claimed_size or (values.shape[1], values.shape[0])
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     return path
 
 
@@ -224,6 +225,14 @@ def test_a_file_that_is_no_image_gives_one_clear_error(tmp_path, content, read):
     with pytest.raises(ValueError, match="not a readable image") as error:
         read(path)
     one_clear_line(error, path, "unknown format", "replace the file or remove it")
+
+
+@pytest.mark.parametrize("read", [read_image, image_size])
+def test_a_file_that_claims_billions_of_pixels_gives_one_clear_error(tmp_path, read):
+    path = save_png_16(tmp_path / "x.png", np.zeros((1, 1), np.uint16), 0, claimed_size=(60_000, 60_000))
+    with pytest.raises(ValueError, match="exceeds limit") as error:
+        read(path)
+    one_clear_line(error, path, "replace the file or remove it")
 
 
 @pytest.mark.parametrize("read", [read_image, image_size])

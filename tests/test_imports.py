@@ -1,0 +1,52 @@
+"""Which module may know which: imports run one way (see the list), and each heavy library has one home."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "pix2pix_lib"
+LEVELS = [  # a module may import from the levels before its own, and from its own level what stands to its left
+    ["validation", "files", "progress", "cli"],
+    ["images", "layers", "losses", "receptive_field", "devices", "facade_plans", "facade_paint", "facades"],
+    ["data", "unet", "patchgan", "environment"],
+    ["training", "checkpoints"],
+    ["checks", "plots"],
+    ["train"],
+]
+ORDER = [module for level in LEVELS for module in level]
+HOMES = {"matplotlib": {"plots"}, "ipywidgets": {"explorers"}, "IPython": {"plots", "progress"},
+         "torchvision": {"data"}, "safetensors": {"checkpoints"}, "tqdm": {"progress"}, "argparse": None}
+ALLOWED = {"torch", "numpy", "PIL", "packaging", *HOMES}
+
+
+def imports(path: Path) -> tuple[set[str], set[str]]:
+    """Return the course's modules and the other top-level packages that a file imports, wherever in it."""
+    inside, outside = set(), set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            inside |= {node.module} if node.module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            outside.add(node.module.split(".")[0])
+        elif isinstance(node, ast.Import):
+            outside |= {alias.name.split(".")[0] for alias in node.names}
+    return inside, outside
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_module_imports_only_what_stands_below_it(path):
+    if path.stem == "__init__":
+        assert imports(path) == (set(), set())
+        return
+    assert path.stem in ORDER, f"{path.name} has no place in LEVELS yet"
+    inside, _ = imports(path)
+    assert inside <= set(ORDER[:ORDER.index(path.stem)])
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_each_library_has_one_home(path):
+    _, outside = imports(path)
+    third_party = outside - set(sys.stdlib_module_names)
+    assert third_party <= ALLOWED
+    assert all(path.stem in HOMES[name] for name in third_party if HOMES.get(name))
