@@ -1,6 +1,6 @@
 """Train the small generator that ships with the course, and draw the README's picture with it.
 
-    python -m benchmarks.tour             trains (minutes), writes data/weights/generator.safetensors, its card and data/tour.png
+    python -m benchmarks.tour             trains, writes data/weights/generator.safetensors, its card and data/tour.png
     python -m benchmarks.tour --picture   only draws data/tour.png with the generator that is there
 """
 
@@ -20,7 +20,7 @@ from pix2pix_lib.training import translate
 
 DATA = Path(__file__).parent.parent / "data"
 WEIGHTS = DATA / "weights" / "generator.safetensors"
-FLAGS = ["--base-channels", "16", "--depth", "6", "--disc-channels", "32", "--epochs", "20"]
+FLAGS = ["--base-channels", "16", "--epochs", "20"]
 SHOWN = (1, 6, 9, 10, 14, 18)  # of the test split
 
 

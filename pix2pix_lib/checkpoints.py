@@ -58,7 +58,7 @@ def read_checkpoint(path: Path | str) -> dict:
                          f"delete it to begin anew, or restore a copy") from error
     expected = {"generator", "discriminator", "optimizer_g", "optimizer_d", "epoch", "config", "history"}
     if not isinstance(state, dict) or set(state) != expected:
-        raise ValueError(f"{path}: not a checkpoint of this trainer; expected the entries {', '.join(sorted(expected))}")
+        raise ValueError(f"{path}: not a checkpoint of this trainer; expected entries {', '.join(sorted(expected))}")
     return state
 
 
@@ -95,7 +95,7 @@ def load_generator(path: Path | str, device: torch.device | str = "cpu") -> tupl
     path = Path(path)
     for file in (path, path.with_suffix(".json")):
         if not file.is_file():
-            raise FileNotFoundError(f"{file}: no such file; `python -m pix2pix_lib.train` writes a generator and its card")
+            raise FileNotFoundError(f"{file}: no such file; `python -m pix2pix_lib.train` writes a generator and card")
     data = path.read_bytes()
     try:
         card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))

@@ -21,7 +21,7 @@ def check_shape(tensor: Tensor, *expected: int) -> None:
 
 @dataclass(frozen=True)
 class ShapeRow:
-    """One call of one module: its name in the network, its class, the shapes that went in and came out, its parameters."""
+    """One call of one module: its name in the network, its class, the shapes before and after, its parameters."""
 
     name: str
     kind: str
@@ -58,7 +58,7 @@ def shape_table(rows: list[ShapeRow]) -> str:
     """Return the rows as a text table with the sum of the parameters."""
     lines = [f"{'module':<12}{'kind':<18}{'in':<22}{'out':<22}{'parameters':>12}"]
     for row in rows:
-        lines.append(f"{row.name:<12}{row.kind:<18}{str(row.before):<22}{str(row.after):<22}{row.parameters:>12,}")
+        lines.append(f"{row.name:<12}{row.kind:<18}{row.before!s:<22}{row.after!s:<22}{row.parameters:>12,}")
     lines.append(f"{'sum':<74}{sum(row.parameters for row in rows):>12,}")
     return "\n".join(lines)
 

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -53,6 +52,3 @@ def describe_environment() -> str:
         f"packages  {'all that the course needs' if not problems else '; '.join(problems)}",
     ])
 
-
-if sys.version_info < (3, 11):
-    raise ImportError(f"the course needs Python 3.11 or newer; this is {platform.python_version()}")

@@ -98,7 +98,8 @@ def to_pil(image: Tensor) -> Image.Image:
     if image.dim() != 3 or image.shape[0] not in (1, 3):
         raise ValueError(f"expected one image of shape (1 or 3, H, W); got {tuple(image.shape)}")
     pixels = to_uint8(image).cpu()
-    return Image.fromarray(pixels[0].numpy() if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous().numpy())
+    array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous()
+    return Image.fromarray(array.numpy())
 
 
 def write_image(path: Path, image: Tensor) -> None:
@@ -134,7 +135,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield file
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path}: no such file; check the path, or search the folder again") from error
-    except Exception as error:  # damaged files make Pillow raise almost anything: OSError, SyntaxError, struct.error ...
+    except Exception as error:  # damaged files make Pillow raise almost anything, not only OSError
         unknown = isinstance(error, UnidentifiedImageError)  # its text would only repeat the path
         reason = "unknown format" if unknown else " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: not a readable image ({reason}); replace the file or remove it") from error

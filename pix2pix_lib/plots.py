@@ -8,10 +8,13 @@ import io
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
+from PIL import Image
 from torch import Tensor
 
 from .checks import ShapeRow
@@ -22,6 +25,7 @@ from .training import Pix2PixTrainer, StepRecord
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666")
 DPI = 110
+LARGE_PNG = 100_000  # bytes: a notebook holds a dozen figures in 1.5 MB
 
 
 def new_figure(width: float, height: float, rows: int = 1, cols: int = 1, **options) -> tuple[Figure, Axes]:
@@ -42,9 +46,18 @@ def show(figure: Figure, alt: str) -> None:
 
 def png_bundle(figure: Figure, alt: str) -> dict[str, bytes | str]:
     """Return a figure as the formats that a notebook shows: the picture, and its description as text."""
+    return {"image/png": to_png(figure), "text/plain": textwrap.fill(alt, 110)}
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as PNG; one full of photos gets a palette of 256 colours, which makes it three times smaller."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return {"image/png": buffer.getvalue(), "text/plain": textwrap.fill(alt, 110)}
+    if buffer.tell() < LARGE_PNG:
+        return buffer.getvalue()
+    smaller = io.BytesIO()
+    Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(smaller, "png", optimize=True)
+    return smaller.getvalue()
 
 
 def alt_metadata(alt: str) -> dict:
@@ -55,7 +68,8 @@ def alt_metadata(alt: str) -> dict:
 def draw_image(axes: Axes, image: Tensor, title: str = "") -> Axes:
     """Draw one (1 or 3, H, W) image in [-1, 1] pixel by pixel, without ticks."""
     pixels = to_uint8(image).permute(1, 2, 0).cpu().numpy()
-    axes.imshow(pixels.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -64,7 +78,7 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> Axes:
 
 def image_grid(rows: Sequence[Sequence[Tensor]], titles: Sequence[str] = (), row_titles: Sequence[str] = (),
                side: float = 1.7) -> Figure:
-    """Draw rows of (1 or 3, H, W) images in [-1, 1], each `side` inches, titles above the columns and left of the rows."""
+    """Draw rows of (1 or 3, H, W) images in [-1, 1], each `side` inches, titles above columns and left of rows."""
     count = max(len(row) for row in rows)
     figure, axes = new_figure(side * count, side * len(rows) + 0.3 * bool(titles), len(rows), count, squeeze=False)
     for axis in axes.flat:
@@ -118,6 +132,20 @@ def running_mean(values: Sequence[float], share: float = 0.05) -> list[float]:
     return means
 
 
+@dataclass(frozen=True)
+class _Box:
+    """One block in the diagram: centre and size, one unit of height for each halving."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def corner(self) -> tuple[float, float]:
+        return self.x - self.width / 2, self.y - self.height / 2
+
+
 def unet_diagram(rows: Sequence[ShapeRow], width: float = 10.0) -> Figure:
     """Draw a U-Net from what `checks.record_shapes` saw of its blocks: one box a block, one arrow a skip.
 
@@ -125,52 +153,59 @@ def unet_diagram(rows: Sequence[ShapeRow], width: float = 10.0) -> Figure:
     log scale; the grey box is the input. An arrow joins two blocks with outputs of one size where the next block was
     given the channels of both.
     """
-    shapes = [rows[0].before, *(row.after for row in rows)]
-    places = [(1.35 * index, math.log2(shape[2])) for index, shape in enumerate(shapes)]  # centres of the boxes
-    bottom, top = min(y for _, y in places), max(y for _, y in places)
-    widths = [0.15 + 0.15 * math.log2(shape[1]) for shape in shapes]
-    heights = [0.14 + 0.62 * y / max(top, 1) for _, y in places]
-
+    boxes = _lay_out([rows[0].before, *(row.after for row in rows)])
+    bottom, top = min(box.y for box in boxes), max(box.y for box in boxes)
     figure, axes = new_figure(width, 0.6 + 0.55 * (top - bottom))
-    for index, ((x, y), shape) in enumerate(zip(places, shapes)):
-        row = rows[index - 1] if index else None
-        down = row is None or row.after[2] < row.before[2]
-        corner = (x - widths[index] / 2, y - heights[index] / 2)
-        axes.add_patch(Rectangle(corner, widths[index], heights[index], edgecolor="none", gid=row.name if row else "input",
-                                 facecolor=(BLUE if down else ORANGE) if row else GREY))
-        side, align = (-1, "right") if down else (1, "left")
-        axes.text(x + side * (widths[index] / 2 + 0.15), y, " x ".join(map(str, shape[1:])), ha=align, va="center", fontsize=9)
-        if index:
-            (x_before, y_before), step = places[index - 1], math.copysign(1, y - places[index - 1][1])
-            axes.add_patch(_arrow((x_before, y_before + step * heights[index - 1] / 2), (x, y - step * heights[index] / 2)))
-    for start, end in _skips(rows):
-        (left, y), (right, _) = places[start + 1], places[end + 1]
-        tail, tip = left + widths[start + 1] / 2 + 0.08, right - widths[end + 1] / 2 - 0.08
-        axes.add_patch(_arrow((tail, y), (tip, y), color=GREEN, linewidth=1.6, gid=f"skip {rows[start].name}"))
-        axes.text((tail + tip) / 2, y + 0.08, f"+{rows[start].after[1]}", ha="center", va="bottom", color=GREEN, fontsize=9)
-
-    axes.set(xlim=(places[0][0] - 3.6, places[-1][0] + 3.6), ylim=(bottom - 0.4, top + 0.55))
+    axes.set(xlim=(boxes[0].x - 3.6, boxes[-1].x + 3.6), ylim=(bottom - 0.4, top + 0.55))
     axes.set_axis_off()
-    legend = [Rectangle((0, 0), 1, 1, color=BLUE, label="halve"), Rectangle((0, 0), 1, 1, color=ORANGE, label="double")]
-    axes.legend(handles=legend, loc="lower left", frameon=False, fontsize=9, alignment="left",
-                title=f"{sum(row.parameters for row in rows):,} parameters", title_fontsize=9)
+
+    _draw_box(axes, boxes[0], "input", rows[0].before, GREY, side=-1)
+    for row, before, box in zip(rows, boxes, boxes[1:]):
+        step = 1 if row.after[2] > row.before[2] else -1  # up or down, and the label outside the U
+        _draw_box(axes, box, row.name, row.after, ORANGE if step > 0 else BLUE, side=step)
+        tail, tip = before.y + step * before.height / 2, box.y - step * box.height / 2
+        axes.add_patch(_arrow((before.x, tail), (box.x, tip), GREY, 1.0, "flow"))
+    for start, end in _skips(rows):
+        left, right, row = boxes[start + 1], boxes[end + 1], rows[start]
+        tail, tip = left.x + left.width / 2 + 0.08, right.x - right.width / 2 - 0.08
+        axes.add_patch(_arrow((tail, left.y), (tip, left.y), GREEN, 1.6, f"skip {row.name}"))
+        middle = (tail + tip) / 2
+        axes.text(middle, left.y + 0.08, f"+{row.after[1]}", ha="center", va="bottom", color=GREEN, fontsize=9)
+
+    keys = [Rectangle((0, 0), 1, 1, color=BLUE, label="halve"), Rectangle((0, 0), 1, 1, color=ORANGE, label="double")]
+    axes.legend(handles=keys, loc="lower left", frameon=False, fontsize=9, alignment="left", title_fontsize=9,
+                title=f"{sum(row.parameters for row in rows):,} parameters")
     return figure
+
+
+def _lay_out(shapes: Sequence[tuple[int, ...]]) -> list[_Box]:
+    """Place the outputs (N, C, H, W) from left to right, each as high as the logarithm of its H."""
+    levels = [math.log2(shape[2]) for shape in shapes]
+    tallest = max(1.0, *levels)
+    return [_Box(1.35 * index, level, 0.15 + 0.15 * math.log2(shape[1]), 0.14 + 0.62 * level / tallest)
+            for index, (shape, level) in enumerate(zip(shapes, levels))]
 
 
 def _skips(rows: Sequence[ShapeRow]) -> list[tuple[int, int]]:
     """Return the pairs of rows whose outputs, of one size, went together into the row after the second."""
     pairs = []
-    for end, (row, following) in enumerate(zip(rows, rows[1:])):
+    for end, (row, following) in enumerate(pairwise(rows)):
         added = following.before[1] - row.after[1]
         pairs += [(start, end) for start in range(end)
                   if rows[start].after[2:] == row.after[2:] and rows[start].after[1] == added]
     return pairs
 
 
-def _arrow(tail: tuple[float, float], tip: tuple[float, float], color: str = GREY, linewidth: float = 1.0,
-           gid: str = "flow") -> FancyArrowPatch:
-    return FancyArrowPatch(tail, tip, arrowstyle="-|>", mutation_scale=9, shrinkA=0, shrinkB=0, color=color,
-                           linewidth=linewidth, gid=gid)
+def _draw_box(axes: Axes, box: _Box, name: str, shape: tuple[int, ...], colour: str, side: int) -> None:
+    axes.add_patch(Rectangle(box.corner, box.width, box.height, facecolor=colour, edgecolor="none", gid=name))
+    axes.text(box.x + side * (box.width / 2 + 0.15), box.y, " x ".join(map(str, shape[1:])),
+              ha="left" if side > 0 else "right", va="center", fontsize=9)
+
+
+def _arrow(tail: tuple[float, float], tip: tuple[float, float], colour: str, width: float,
+           name: str) -> FancyArrowPatch:
+    return FancyArrowPatch(tail, tip, arrowstyle="-|>", mutation_scale=9, shrinkA=0, shrinkB=0, color=colour,
+                           linewidth=width, gid=name)
 
 
 class TrainingView:

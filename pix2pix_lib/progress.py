@@ -67,8 +67,9 @@ class NotebookBar:
 
     def _bundle(self) -> dict[str, str]:
         seconds = time.monotonic() - self.start
-        left = f", about {seconds / self.done * (self.total - self.done):.0f} s left" if 0 < self.done < self.total else ""
-        text = f"{self.label}: {self.done} of {self.total}, {seconds:.0f} s{left}"
+        text = f"{self.label}: {self.done} of {self.total}, {seconds:.0f} s"
+        if 0 < self.done < self.total:
+            text += f", about {seconds / self.done * (self.total - self.done):.0f} s left"
         text += f", {self.note}" if self.note else ""
         bar = f'<progress value="{self.done}" max="{max(self.total, 1)}" style="width:14em"></progress>'
         return {"text/html": f"{bar} {html.escape(text)}", "text/plain": text}

@@ -123,7 +123,9 @@ def footprint_box(footprint: Tensor) -> PixelBox:
 
 
 def measured_receptive_field(module: nn.Module, in_channels: int, side: int = 512) -> ReceptiveField:
-    """Measure the receptive field from the gradients of two neighbouring outputs on a (1, in_channels, side, side) image.
+    """Measure the receptive field from the gradients of two neighbouring outputs.
+
+    The image is (1, in_channels, side, side); norms and activations are taken out first.
 
     Raises:
         ValueError: if the footprint reaches the border of the image, where it would be cut: a larger `side` helps.

@@ -28,7 +28,7 @@ class TrainConfig:
     """Everything that decides a training run; the command line is made from these fields.
 
     The defaults train a small network on 128x128 images in minutes on two cores. The paper's run on the facades is
-    image_size=256, load_size=286, base_channels=64, disc_channels=64, depth=8, batch_size=1, epochs=200.
+    image_size=256, base_channels=64, disc_channels=64, depth=8, upsampling="transposed", lr=2e-4, epochs=200.
 
     Raises:
         ValueError: if a value is out of range, with the range.
@@ -42,11 +42,11 @@ class TrainConfig:
     out_channels: int = _option(3, "channels of the target: 1 (grey) or 3 (RGB)")
 
     base_channels: int = _option(32, "channels after the U-Net's first block; the paper has 64")
-    depth: int = _option(7, "how often the U-Net halves the image; the paper has 8, for 256x256")
+    depth: int = _option(5, "how often the U-Net halves the image; the paper has 8, for 256x256")
     norm: str = _option("batch", "normalisation in both networks", NORMS)
     dropout: float = _option(0.5, "probability of dropout in the decoder's first three blocks")
     skips: bool = _option(True, "connect encoder and decoder; without it an encoder-decoder")
-    upsampling: str = _option("transposed", "how the decoder doubles the size", UPSAMPLINGS)
+    upsampling: str = _option("resize", "how the decoder doubles the size; the paper has transposed", UPSAMPLINGS)
     disc_channels: int = _option(32, "channels after the discriminator's first block; the paper has 64")
     disc_layers: int = _option(3, "stride-2 layers of the discriminator: 0 1 2 3 4 5 see 1 16 34 70 142 286 pixels")
 
@@ -57,7 +57,7 @@ class TrainConfig:
 
     epochs: int = _option(6, "passes over the training pairs")
     batch_size: int = _option(1, "pairs in one step; the paper has 1")
-    lr: float = _option(2e-4, "learning rate of both Adam optimisers, until half of the epochs; then falling linearly")
+    lr: float = _option(4e-4, "learning rate of both Adam optimisers, falling after half of the epochs; the paper has 2e-4")
     beta1: float = _option(0.5, "Adam's decay of the mean of the gradients")
     beta2: float = _option(0.999, "Adam's decay of the mean of their squares")
     seed: int = _option(0, "governs the first weights, the order of the pairs, jitter and dropout")
@@ -173,7 +173,6 @@ class Pix2PixTrainer:
         """Make D tell real_b from fake_b, given real_a; G does not learn from it. Returns D's loss, detached."""
         if self.config.lambda_gan == 0:
             return torch.zeros((), device=self.device)
-        self.discriminator.requires_grad_(True)
         real_logits = self.discriminator(real_a, real_b)
         fake_logits = self.discriminator(real_a, fake_b.detach())  # the gradient ends here, before G
         loss_d = 0.5 * discriminator_loss(real_logits, fake_logits, self.config.objective)
@@ -193,6 +192,7 @@ class Pix2PixTrainer:
         self.optimizer_g.zero_grad()
         loss_g.backward()
         self.optimizer_g.step()
+        self.discriminator.requires_grad_(True)
         return loss_g_gan.detach(), loss_g_l1.detach()
 
     def translate(self, real_a: Tensor) -> Tensor:

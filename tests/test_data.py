@@ -91,7 +91,9 @@ def test_a_flipped_pair_is_flipped_together(tmp_path):
 @settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 2**32), height=st.integers(1, 20), width=st.integers(1, 20),
        more_rows=st.integers(0, 5), more_columns=st.integers(0, 5))
-def test_a_cropped_pair_is_cropped_together_and_is_a_window_of_the_original(seed, height, width, more_rows, more_columns):
+def test_a_cropped_pair_is_cropped_together_and_is_a_window_of_the_original(
+    seed, height, width, more_rows, more_columns
+):
     load_size, size = (height + more_rows, width + more_columns), (height, width)
     torch.manual_seed(seed)
     jitter = draw_jitter(load_size, size)
@@ -99,7 +101,8 @@ def test_a_cropped_pair_is_cropped_together_and_is_a_window_of_the_original(seed
     assert 0 <= jitter.left <= more_columns
     image_a, image_b = (apply_jitter(coordinates(*load_size, blue), jitter, size) for blue in (INPUT, TARGET))
     assert torch.equal(image_a[:2], image_b[:2])
-    window = coordinates(*load_size, INPUT).numpy()[:, jitter.top : jitter.top + height, jitter.left : jitter.left + width]
+    rows, columns = slice(jitter.top, jitter.top + height), slice(jitter.left, jitter.left + width)
+    window = coordinates(*load_size, INPUT).numpy()[:, rows, columns]
     assert np.array_equal(image_a.numpy(), window[:, :, ::-1] if jitter.flipped else window)
 
 
@@ -179,7 +182,9 @@ def test_resizing_is_pillows_bicubic_with_antialiasing(size):
     photo = facades.make_pair(3, 128).photo
     expected = np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
     resized = resize(torch.from_numpy(photo).permute(2, 0, 1), size).permute(1, 2, 0).numpy().astype(int)
-    assert np.abs(resized - expected).max() <= 1
+    difference = np.abs(resized - expected)  # the two round at different moments; bilinear would be 25 away
+    assert difference.max() <= 10
+    assert difference.mean() < 0.5
 
 
 def test_a_constant_image_stays_constant_when_resized_and_the_right_size_is_left_alone():
@@ -243,7 +248,9 @@ def readings(monkeypatch):
     return paths
 
 
-@pytest.mark.parametrize("options", [{}, {"in_channels": 1}, {"size": None}, {"size": (32, 48)}, {"direction": "BtoA"}], ids=str)
+@pytest.mark.parametrize("options", [
+    {}, {"in_channels": 1}, {"size": None}, {"size": (32, 48)}, {"direction": "BtoA"},
+], ids=str)
 def test_in_memory_gives_the_same_bits_as_the_disk(tmp_path, options):
     pairs = [Pair(save(tmp_path / f"{n}.png", torch.cat(photo_and_label(n, 48), dim=2))) for n in range(3)]
     options = {"size": 32, **options}
@@ -282,6 +289,7 @@ def test_what_a_caller_does_to_a_batch_does_not_reach_the_memory(tmp_path):
     assert torch.equal(dataset[0][0], before)
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 and later, of torch's fork
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_makes_batches_that_one_seed_governs(tmp_path, workers):
     pairs = [save_coordinate_pair(tmp_path, 20, 20, str(n)) for n in range(4)]
@@ -527,7 +535,9 @@ def test_a_file_that_vanished_is_named(tmp_path):
     error_line(error, pair.b, "no such file")
 
 
-@pytest.mark.parametrize(("size", "shown"), [(100, "100x100"), (None, "20x24"), ((16, 24), "16x24"), ((24, 16), "24x16")])
+@pytest.mark.parametrize(("size", "shown"), [
+    (100, "100x100"), (None, "20x24"), ((16, 24), "16x24"), ((24, 16), "24x16"),
+])
 def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
     pair = save_coordinate_pair(tmp_path, 20, 24)
     with pytest.raises(ValueError, match="multiples of 16") as error:
@@ -543,6 +553,7 @@ def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
     ({"size": (-1, 4)}, "-1x4"),
     ({"size": 16, "load_size": 15}, "at least size.* 15x15 for 16x16"),
     ({"size": (16, 32), "load_size": (40, 31)}, "40x31 for 16x32"),
+    ({"size": (16, 32), "load_size": (15, 40)}, "15x40 for 16x32"),
     ({"size": None, "load_size": 286}, "load_size needs a size"),
     ({"in_channels": 2}, "in_channels must be 1 .* or 3"),
     ({"out_channels": 4}, "out_channels must be 1 .* or 3"),

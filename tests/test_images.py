@@ -1,4 +1,4 @@
-"""Reading and writing images. Oracles: numpy on the pixels that were written, integer arithmetic, Pillow for its own codes."""
+"""Reading and writing images. Oracles: numpy on the pixels that were written, and integer arithmetic."""
 
 import io
 import struct

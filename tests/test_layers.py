@@ -5,7 +5,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from pix2pix_lib.layers import NORMS, UPSAMPLINGS, count_parameters, init_weights, make_norm, make_upsampling, needs_bias
+from pix2pix_lib.layers import (
+    NORMS,
+    UPSAMPLINGS,
+    count_parameters,
+    init_weights,
+    make_norm,
+    make_upsampling,
+    needs_bias,
+)
 
 X = torch.randn(4, 8, 6, 5, generator=torch.Generator().manual_seed(0)) * 3 + 2
 
@@ -41,7 +49,9 @@ def test_none_returns_its_input():
     assert make_norm("none", 8)(X) is X
 
 
-@pytest.mark.parametrize(("norm", "learned"), [("batch", 16), ("instance", 0), ("group", 16), ("layer", 16), ("none", 0)])
+@pytest.mark.parametrize(("norm", "learned"), [
+    ("batch", 16), ("instance", 0), ("group", 16), ("layer", 16), ("none", 0),
+])
 def test_what_a_norm_learns_and_the_bias_beside_it_make_one_shift(norm, learned):
     assert count_parameters(make_norm(norm, 8)) == learned
     assert needs_bias(norm) == (learned == 0)
@@ -84,7 +94,8 @@ def test_an_unknown_upsampling_lists_the_known_ones():
 
 
 @pytest.mark.parametrize(("layer", "mean"), [
-    (nn.Conv2d(64, 64, 4), 0), (nn.ConvTranspose2d(64, 64, 4), 0), (nn.BatchNorm2d(20_000), 1), (nn.GroupNorm(1, 20_000), 1),
+    (nn.Conv2d(64, 64, 4), 0), (nn.ConvTranspose2d(64, 64, 4), 0),
+    (nn.BatchNorm2d(20_000), 1), (nn.GroupNorm(1, 20_000), 1),
 ], ids=lambda value: type(value).__name__)
 def test_weights_start_normal_with_deviation_0_02_and_biases_at_zero(layer, mean):
     torch.manual_seed(0)

@@ -105,7 +105,7 @@ def test_interrupted_run_keeps_checkpoint_and_usable_generator(data, tmp_path):
     (["--norm", "bacth"], "invalid choice: 'bacth'"),
     (["--unknown", "1"], "unrecognized arguments: --unknown 1"),
     (["--device", "warp"], "device 'warp' cannot be used"),
-    (["--image-size", "100"], "multiples of 128"),
+    (["--image-size", "100"], "multiples of 32"),
     (["--resume", "--out", "nothing-here"], "no such checkpoint"),
 ])
 def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path, monkeypatch, capsys):

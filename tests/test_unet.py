@@ -1,4 +1,6 @@
-"""The U-Net: what its forward pass really does. Oracles: counting by hand, and the network taken apart block by block."""
+"""The U-Net: what its forward pass really does. Oracles: counting by hand, and the network taken apart."""
+
+from itertools import pairwise
 
 import pytest
 import torch
@@ -16,7 +18,7 @@ def counted_by_hand(norm_parameters: int, hidden_bias: bool) -> int:
     """Return the parameters of the paper's U-Net: 16 weights per pair of channels, biases, scale and shift."""
     encoder = [3, 64, 128, 256, 512, 512, 512, 512, 512]
     decoder = [(512, 512), (1024, 512), (1024, 512), (1024, 512), (1024, 256), (512, 128), (256, 64)]
-    total = sum(16 * i * o for i, o in [*zip(encoder, encoder[1:]), *decoder]) + 16 * 128 * 3 + 3
+    total = sum(16 * i * o for i, o in [*pairwise(encoder), *decoder]) + 16 * 128 * 3 + 3
     normed = encoder[2:-1] + [o for _, o in decoder]
     with_bias = encoder[1:] + [o for _, o in decoder]
     return total + norm_parameters * sum(normed) + hidden_bias * sum(with_bias)
@@ -66,6 +68,13 @@ def test_every_combination_runs_and_every_weight_gets_a_gradient(norm, upsamplin
         assert parameter.grad.any(), name
 
 
+@pytest.mark.parametrize(("upsampling", "transposed", "resized"), [("transposed", 4, 0), ("resize", 0, 4)])
+def test_the_whole_decoder_uses_the_upsampling_that_was_asked_for(upsampling, transposed, resized):
+    modules = list(small(upsampling=upsampling).modules())
+    assert sum(isinstance(module, nn.ConvTranspose2d) for module in modules) == transposed
+    assert sum(isinstance(module, nn.Upsample) for module in modules) == resized
+
+
 def test_the_output_lies_between_minus_one_and_one_and_reaches_both_sides():
     torch.manual_seed(0)
     network = small()
@@ -100,7 +109,7 @@ def test_the_nearest_sizes_that_are_named_do_work():
         check_size(height, width, 8)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 16, 16), (1, 6, 16, 16), (3, 16, 16), (16, 16)])
+@pytest.mark.parametrize("shape", [(1, 1, 16, 16), (1, 6, 16, 16), (3, 16, 16), (16, 3, 16), (16, 16)])
 def test_another_number_of_channels_or_axes_is_refused_with_both_shapes(shape):
     with pytest.raises(ValueError, match=r"\(N, 3, H, W\)") as error:
         small()(torch.zeros(shape))

@@ -1,0 +1,166 @@
+"""Figures: how many pictures, boxes, arrows and curves they hold, and what is said where nothing can be shown."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from pix2pix_lib import plots
+from pix2pix_lib.checks import ShapeRow, record_shapes
+from pix2pix_lib.training import StepRecord
+from pix2pix_lib.unet import DownBlock, UNet, UpBlock
+
+
+def rows_of(size: tuple[int, int] = (64, 64), **options) -> list[ShapeRow]:
+    """Return the rows of a small U-Net."""
+    network = UNet(base_channels=4, **options).eval()
+    return record_shapes(network, torch.zeros(1, 3, *size), kinds=(DownBlock, UpBlock))
+
+
+def boxes(figure: Figure) -> dict[str, Rectangle]:
+    return {p.get_gid(): p for p in figure.axes[0].patches if isinstance(p, Rectangle)}
+
+
+def skips(figure: Figure) -> list[str]:
+    arrows = [p for p in figure.axes[0].patches if isinstance(p, FancyArrowPatch)]
+    return [arrow.get_gid() for arrow in arrows if arrow.get_gid().startswith("skip")]
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+# The diagram of a U-Net
+
+
+@pytest.mark.parametrize("depth", [2, 5, 6])
+def test_a_diagram_has_one_box_for_each_block_and_one_for_the_input(depth):
+    rows = rows_of(depth=depth)
+    assert list(boxes(plots.unet_diagram(rows))) == ["input", *(row.name for row in rows)]
+
+
+@pytest.mark.parametrize("depth", [2, 5, 6])
+def test_a_diagram_has_one_arrow_for_each_skip(depth):
+    expected = [f"skip downs.{level}" for level in reversed(range(depth - 1))]
+    assert skips(plots.unet_diagram(rows_of(depth=depth))) == expected
+
+
+def test_a_diagram_of_a_network_without_skips_has_no_skip_arrows():
+    figure = plots.unet_diagram(rows_of(depth=5, skips=False))
+    assert skips(figure) == []
+    assert not any(text.startswith("+") for text in texts(figure))
+
+
+def test_a_diagram_names_every_shape_and_the_channels_that_a_skip_adds():
+    rows = rows_of(size=(32, 96), depth=3)
+    labels = texts(plots.unet_diagram(rows))
+    assert labels.count("4 x 16 x 48") == 2  # after the first halving, and after the last but one doubling
+    assert labels.count("3 x 32 x 96") == 2  # the input and the output
+    assert [label for label in labels if label.startswith("+")] == ["+8", "+4"]
+
+
+def test_boxes_grow_with_the_image_and_with_the_channels():
+    drawn = boxes(plots.unet_diagram(rows_of(depth=6)))
+    heights = [drawn[f"downs.{level}"].get_height() for level in range(6)]
+    assert heights == sorted(heights, reverse=True)
+    assert len(set(heights)) == 6
+    assert drawn["downs.0"].get_width() < drawn["downs.1"].get_width() < drawn["downs.3"].get_width()
+    assert drawn["downs.3"].get_width() == drawn["downs.4"].get_width()  # eight times the start is the most
+
+
+def test_a_diagram_says_how_many_parameters_there_are():
+    rows = rows_of(depth=4)
+    legend = plots.unet_diagram(rows).axes[0].get_legend()
+    assert legend.get_title().get_text() == f"{sum(row.parameters for row in rows):,} parameters"
+
+
+@pytest.mark.parametrize("depth", [7, 8])
+def test_the_labels_of_a_deep_diagram_do_not_overlap(depth):
+    figure = plots.unet_diagram(rows_of(size=(2**depth, 2**depth), depth=depth))
+    figure.draw_without_rendering()
+    areas = [text.get_window_extent() for text in figure.axes[0].texts]
+    for index, area in enumerate(areas):
+        assert figure.bbox.x0 <= area.x0
+        assert area.x1 <= figure.bbox.x1
+        assert not any(area.overlaps(other) for other in areas[:index])
+
+
+# Grids of images
+
+
+def test_a_grid_has_a_place_for_each_image_and_leaves_the_rest_of_a_short_row_empty():
+    image = torch.zeros(3, 8, 8)
+    figure = plots.image_grid([[image, image, image], [image]], ["one", "two", "three"], ["upper", "lower"])
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 0, 0]
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two", "three", "", "", ""]
+    assert [figure.axes[0].get_ylabel(), figure.axes[3].get_ylabel()] == ["upper", "lower"]
+
+
+def test_an_image_is_drawn_in_its_own_colours_pixel_by_pixel():
+    image = torch.tensor([[[-1.0, 1.0]], [[-1.0, 0.0]], [[1.0, -1.0]]])  # (3, 1, 2): blue, orange
+    axes = plots.draw_image(plots.new_figure(1, 1)[1], image, "two pixels")
+    assert np.array_equal(axes.images[0].get_array(), [[[0, 0, 255], [255, 128, 0]]])
+    assert axes.images[0].get_interpolation() == "nearest"
+    assert axes.get_title() == "two pixels"
+
+
+def test_a_grey_image_keeps_its_range_instead_of_being_stretched():
+    axes = plots.draw_image(plots.new_figure(1, 1)[1], torch.full((1, 4, 4), 0.5))
+    assert axes.images[0].get_clim() == (0, 255)
+    assert np.unique(axes.images[0].get_array()).tolist() == [191]
+
+
+def test_samples_are_three_rows_of_one_column_a_pair():
+    batch = torch.zeros(4, 3, 8, 8)
+    figure = plots.samples(batch, batch, batch)
+    assert len(figure.axes) == 12
+    assert [figure.axes[index].get_ylabel() for index in (0, 4, 8)] == ["input", "output", "truth"]
+
+
+# Curves
+
+
+def test_a_running_mean_is_the_mean_of_the_last_values():
+    values = [float(value * value % 17) for value in range(100)]
+    expected = [sum(values[max(0, i - 4) : i + 1]) / min(i + 1, 5) for i in range(100)]
+    assert plots.running_mean(values, share=0.05) == pytest.approx(expected)
+
+
+def test_a_running_mean_of_a_short_or_empty_run_is_the_run():
+    assert plots.running_mean([3.0, 1.0]) == [3.0, 1.0]
+    assert plots.running_mean([]) == []
+
+
+def test_a_running_mean_of_a_straight_line_lags_by_half_a_window():
+    means = plots.running_mean([float(step) for step in range(200)], share=0.1)
+    assert means[19:] == pytest.approx([step - 9.5 for step in range(19, 200)])
+
+
+def test_loss_curves_hold_every_loss_and_the_line_of_a_d_that_cannot_tell():
+    history = [StepRecord(0, step, 0.5, 1.0 + step, 0.25) for step in range(40)]
+    left, right = plots.loss_curves(history).axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["D (halved)", "G, adversarial", "ln 2"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["G, L1"]
+    assert list(left.lines[2].get_ydata()) == [1.0 + step for step in range(40)]
+    assert left.lines[-1].get_ydata()[0] == pytest.approx(math.log(2))
+    assert left.get_ylim()[0] == right.get_ylim()[0] == 0
+
+
+# Showing
+
+
+def test_outside_a_notebook_show_prints_what_the_figure_says(capsys):
+    plots.show(plots.new_figure(1, 1)[0], alt="A single white square.")
+    assert capsys.readouterr().out == "A single white square.\n"
+
+
+def test_a_picture_carries_its_description_as_text_and_as_alternative_text():
+    alt = "A white square. " * 20
+    bundle = plots.png_bundle(plots.new_figure(1, 1)[0], alt)
+    assert bundle["image/png"].startswith(b"\x89PNG")
+    assert bundle["text/plain"].split() == alt.split()
+    assert max(len(line) for line in bundle["text/plain"].splitlines()) <= 110
+    assert plots.alt_metadata("A white square.") == {"image/png": {"alt": "A white square."}}
