@@ -56,7 +56,7 @@ def to_png(figure: Figure) -> bytes:
     if buffer.tell() < LARGE_PNG:
         return buffer.getvalue()
     smaller = io.BytesIO()
-    Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(smaller, "png", optimize=True)
+    Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT).save(smaller, "png", optimize=True)
     return smaller.getvalue()
 
 
@@ -209,31 +209,28 @@ def _arrow(tail: tuple[float, float], tip: tuple[float, float], colour: str, wid
 
 
 class TrainingView:
-    """Show a run under the cell that runs it: a bar for the epoch, then curves and samples renewed after each epoch.
+    """Show a run under the cell that runs it: a bar, then curves and samples that are renewed after each epoch.
 
     Args:
         trainer: the run that is shown.
         real_a, real_b: (N, C, H, W) batches in [-1, 1], inputs to translate after each epoch and their truth.
-        steps: updates in one epoch.
+        steps: updates in one epoch; the bar counts those of all epochs that are left.
     """
 
     def __init__(self, trainer: Pix2PixTrainer, real_a: Tensor, real_b: Tensor, steps: int):
-        self.trainer, self.real_a, self.real_b, self.steps = trainer, real_a, real_b, steps
-        self.bar = self.curves = self.grid = None
+        self.trainer, self.real_a, self.real_b = trainer, real_a, real_b
+        self.curves = self.grid = None
+        self.bar = make_bar(steps * (trainer.config.epochs - trainer.epoch), "training")
 
     def step(self, record: StepRecord) -> None:
         """Count one update; every 20th is written beside the bar."""
-        if self.bar is None:
-            self.bar = make_bar(self.steps, f"epoch {record.epoch + 1} of {self.trainer.config.epochs}")
         self.bar.update()
         if record.step % 20 == 0:
-            self.bar.set_postfix_str(describe_step(record))
+            self.bar.set_postfix_str(f"epoch {record.epoch + 1}, {describe_step(record)}")
 
     def epoch(self) -> None:
-        """Close the epoch's bar, translate the samples and renew both pictures."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
+        """Translate the samples and renew both pictures."""
+        self.bar.refresh()
         if not in_notebook():
             print(f"epoch {self.trainer.epoch}: {describe_step(self.trainer.history[-1])} at its last step")
             return

@@ -34,7 +34,7 @@ def progress_callback(label: str) -> Callable[[int, int], None]:
 
 
 def make_bar(total: int, label: str) -> "tqdm | NotebookBar":
-    """Return a bar with `update()`, `set_postfix_str(text)` and `close()`."""
+    """Return a bar with `update()`, `set_postfix_str(text)`, `refresh()` and `close()`."""
     if in_notebook():
         return NotebookBar(total, label)
     return tqdm(total=total, desc=label, mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True)
@@ -53,15 +53,15 @@ class NotebookBar:
     def update(self, n: int = 1) -> None:
         self.done += n
         if time.monotonic() - self.drawn > 0.25:
-            self._draw()
+            self.refresh()
 
     def set_postfix_str(self, note: str) -> None:
         self.note = note
 
     def close(self) -> None:
-        self._draw()
+        self.refresh()
 
-    def _draw(self) -> None:
+    def refresh(self) -> None:
         self.drawn = time.monotonic()
         self.handle.update(self._bundle(), raw=True)
 

@@ -41,7 +41,7 @@ class TrainConfig:
     in_channels: int = _option(3, "channels of the input: 1 (grey) or 3 (RGB)")
     out_channels: int = _option(3, "channels of the target: 1 (grey) or 3 (RGB)")
 
-    base_channels: int = _option(32, "channels after the U-Net's first block; the paper has 64")
+    base_channels: int = _option(24, "channels after the U-Net's first block; the paper has 64")
     depth: int = _option(5, "how often the U-Net halves the image; the paper has 8, for 256x256")
     norm: str = _option("batch", "normalisation in both networks", NORMS)
     dropout: float = _option(0.5, "probability of dropout in the decoder's first three blocks")
