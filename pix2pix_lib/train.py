@@ -83,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
 def train(trainer: Pix2PixTrainer, train_set: PairedDataset, val_set: PairedDataset, out: Path) -> None:
     """Run the epochs that are left; after each write checkpoint, generator, history and a picture of samples."""
     real_a, real_b = sample_batch(val_set)
+    if trainer.epoch == 0:
+        print(f"before training: validation L1 {validation_l1(trainer, val_set):.4f}", flush=True)
     while trainer.epoch < trainer.config.epochs:
         train_epoch(trainer, train_set)
         save_checkpoint(out / "checkpoints" / "last.pt", trainer)

@@ -57,7 +57,7 @@ class TrainConfig:
 
     epochs: int = _option(6, "passes over the training pairs")
     batch_size: int = _option(1, "pairs in one step; the paper has 1")
-    lr: float = _option(4e-4, "learning rate of both Adam optimisers, falling after half of the epochs; the paper has 2e-4")
+    lr: float = _option(4e-4, "learning rate of both Adams; it falls after half of the epochs; the paper has 2e-4")
     beta1: float = _option(0.5, "Adam's decay of the mean of the gradients")
     beta2: float = _option(0.999, "Adam's decay of the mean of their squares")
     seed: int = _option(0, "governs the first weights, the order of the pairs, jitter and dropout")

@@ -13,7 +13,7 @@ def test_auto_is_the_gpu_where_there_is_one():
 
 @pytest.mark.parametrize("name", ["warp", "cuda:99", ""])
 def test_device_that_is_not_there_is_refused_in_one_line(name):
-    with pytest.raises(ValueError, match="cannot be used on this machine .*; use auto or cpu") as caught:
+    with pytest.raises(ValueError, match=r"cannot be used on this machine .*; use auto or cpu") as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
 
