@@ -78,6 +78,8 @@ class TrainConfig:
         _check(self.load_size == 0 or self.load_size >= self.image_size, "load_size", "0 or at least image_size", self)
         _check(2 <= self.depth <= 12, "depth", "from 2 to 12", self)
         _check(self.lr > 0, "lr", "positive", self)
+        fits = self.disc_layers == 0 or 3 * 2**self.disc_layers <= self.image_size  # at least one patch logit is left
+        _check(fits, "disc_layers", f"smaller for images of {self.image_size} pixels (3 * 2^disc_layers at most)", self)
         if self.lambda_gan == 0 and (self.lambda_l1 == 0 or self.pixel_loss == "none"):
             raise ValueError("lambda_gan is 0 and so is the pixel loss: the generator would have nothing to learn from")
 

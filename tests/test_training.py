@@ -275,6 +275,7 @@ def test_no_records_give_no_floats():
     ({"lr": math.nan}, "lr must be positive"),
     ({"beta1": 1.0}, r"beta1 must be in \[0, 1\)"),
     ({"load_size": 100}, "load_size must be 0 or at least image_size; got 100"),
+    ({"image_size": 32, "disc_layers": 4}, "disc_layers must be smaller for images of 32 pixels .*; got 4"),
     ({"direction": "b2a"}, "direction must be one of AtoB, BtoA; got 'b2a'"),
     ({"norm": "Batch"}, "norm must be one of batch, instance"),
     ({"lambda_gan": 0.0, "lambda_l1": 0.0}, "nothing to learn from"),
