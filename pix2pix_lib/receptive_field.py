@@ -166,5 +166,5 @@ def _geometry(layer: nn.Module) -> Layer:
 def _same_on_both_axes(name: str, what: str, value: int | tuple[int, int]) -> int:
     height, width = (value, value) if isinstance(value, int) else value
     if height != width:
-        raise ValueError(f"{name} has {what} {height} along height, {width} along width; expected one value for both")
+        raise ValueError(f"{name} has {what} {height} along height and {width} along width; one for both is expected")
     return height
