@@ -29,21 +29,8 @@ from PIL import Image
 from .cli import CommandParser, run_command
 from .facade_paint import paint_photo
 from .facade_plans import (
-    BACKGROUND,
-    BALCONY,
-    BLIND,
     CLASS_COLOURS,
     CLASS_NAMES,
-    CORNICE,
-    DECO,
-    DOOR,
-    FACADE,
-    GRID,
-    MOLDING,
-    PILLAR,
-    SHOP,
-    SILL,
-    WINDOW,
     Dice,
     class_map,
     make_plan,
@@ -52,8 +39,7 @@ from .progress import progress_callback
 from .validation import check_choice
 
 __all__ = [
-    "BACKGROUND", "BALCONY", "BLIND", "CLASS_COLOURS", "CLASS_NAMES", "CORNICE", "DECO", "DOOR", "FACADE",
-    "FACADES_VERSION", "GRID", "MOLDING", "PILLAR", "SHOP", "SILL", "SPLITS", "SPLIT_LIMIT", "WINDOW", "FacadePair",
+    "CLASS_COLOURS", "CLASS_NAMES", "FACADES_VERSION", "SPLITS", "SPLIT_LIMIT", "FacadePair",
     "colour_to_classes", "default_dataset", "main", "make_classes", "make_pair", "split_seeds", "write_dataset",
 ]  # fmt: skip
 

@@ -18,15 +18,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pix2pix_lib import facade_paint, facades
+from pix2pix_lib.facade_plans import BACKGROUND, DOOR, FACADE, WINDOW
 from pix2pix_lib.facades import (
-    BACKGROUND,
     CLASS_COLOURS,
     CLASS_NAMES,
-    DOOR,
-    FACADE,
     FACADES_VERSION,
     SPLIT_LIMIT,
-    WINDOW,
     colour_to_classes,
     default_dataset,
     main,
