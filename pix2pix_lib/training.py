@@ -43,11 +43,12 @@ class TrainConfig:
 
     base_channels: int = _option(24, "channels after the U-Net's first block; the paper has 64")
     depth: int = _option(5, "how often the U-Net halves the image; the paper has 8, for 256x256")
-    norm: str = _option("batch", "normalisation in both networks", NORMS)
+    norm: str = _option("batch", "normalisation in the generator", NORMS)
     dropout: float = _option(0.5, "probability of dropout in the decoder's first three blocks")
     skips: bool = _option(True, "connect encoder and decoder; without it an encoder-decoder")
     upsampling: str = _option("resize", "how the decoder doubles the size; the paper has transposed", UPSAMPLINGS)
     disc_channels: int = _option(32, "channels after the discriminator's first block; the paper has 64")
+    disc_norm: str = _option("batch", "normalisation in the discriminator", NORMS)
     disc_layers: int = _option(3, "stride-2 layers of the discriminator: 0 1 2 3 4 5 see 1 16 34 70 142 286 pixels")
 
     objective: str = _option("vanilla", "adversarial objective", OBJECTIVES)
@@ -98,7 +99,7 @@ def make_generator(config: TrainConfig) -> UNet:
 def make_discriminator(config: TrainConfig) -> PatchDiscriminator:
     """Return a new patch discriminator, conditioned on the input, of the shape that the config describes."""
     return PatchDiscriminator(config.in_channels + config.out_channels, base_channels=config.disc_channels,
-                              layers=config.disc_layers, norm=config.norm)
+                              layers=config.disc_layers, norm=config.disc_norm)
 
 
 def learning_rate(config: TrainConfig, epoch: int) -> float:

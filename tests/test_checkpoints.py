@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pix2pix_lib.checkpoints import load_checkpoint, load_generator, read_checkpoint, save_checkpoint, save_generator
-from pix2pix_lib.training import make_generator, make_trainer, translate
+from pix2pix_lib.checkpoints import (
+    load_checkpoint, load_discriminator, load_generator, read_checkpoint, save_checkpoint, save_discriminator,
+    save_generator,
+)
+from pix2pix_lib.training import make_discriminator, make_generator, make_trainer, translate
 
 
 @pytest.fixture
@@ -126,8 +129,30 @@ def test_card_that_is_damaged_or_missing_is_named(tmp_path, tiny_config):
     path = tmp_path / "generator.safetensors"
     save_generator(path, make_generator(tiny_config), tiny_config)
     (tmp_path / "generator.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"generator\.json: not the card of a generator"):
+    with pytest.raises(ValueError, match=r"generator\.json: not the card of a network"):
         load_generator(path)
     (tmp_path / "generator.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"generator\.json: no such file"):
+        load_generator(path)
+
+
+def test_discriminator_survives_saving_and_loading(tmp_path, tiny_config, tiny_pairs):
+    discriminator = make_discriminator(tiny_config)
+    save_discriminator(tmp_path / "discriminator.safetensors", discriminator, tiny_config)
+    loaded, config = load_discriminator(tmp_path / "discriminator.safetensors")
+    assert config == tiny_config
+    assert torch.equal(discriminator(*tiny_pairs.tensors), loaded(*tiny_pairs.tensors))
+
+
+def test_one_network_is_not_taken_for_the_other(tmp_path, tiny_config):
+    save_discriminator(tmp_path / "d.safetensors", make_discriminator(tiny_config), tiny_config)
+    with pytest.raises(ValueError, match="holds a discriminator, not a generator"):
+        load_generator(tmp_path / "d.safetensors")
+
+
+def test_damaged_file_names_the_command_that_makes_it_anew(tmp_path, tiny_config):
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, make_generator(tiny_config), tiny_config, {"command": "python -m somewhere"})
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"`python -m somewhere` makes it anew"):
         load_generator(path)

@@ -72,7 +72,7 @@ def test_d_step_leaves_g_untouched(tiny_config, batch, device):
 
 
 def test_g_step_leaves_d_untouched(tiny_config, batch):
-    trainer = make_trainer(replace(tiny_config, norm="instance"))  # batch norm would still count running averages
+    trainer = make_trainer(replace(tiny_config, disc_norm="instance"))  # batch norm would still count running averages
     real_a, real_b = batch
     fake_b = trainer.generator(real_a)
     before_g, before_d = snapshot(trainer.generator), snapshot(trainer.discriminator)

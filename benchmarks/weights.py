@@ -1,0 +1,115 @@
+"""Train the small networks that ship with the course, keep snapshots on the way, and draw the README's picture.
+
+    python -m benchmarks.weights             trains (about an hour), then writes data/weights and data/tour.png
+    python -m benchmarks.weights --picture   only draws data/tour.png with the generator that is there
+
+The run lives in runs/weights; started again after an interruption, it goes on from the last whole epoch. On one kind
+of machine the same command gives the same weights; on another they differ by what rounding adds up to.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint, save_discriminator, save_generator
+from pix2pix_lib.data import PairedDataset, facade_tensors, find_pairs
+from pix2pix_lib.facades import default_dataset, split_seeds
+from pix2pix_lib.plots import describe_step, samples
+from pix2pix_lib.progress import make_bar
+from pix2pix_lib.train import write_history
+from pix2pix_lib.trained import FOLDER, PERCENTS, REBUILD, load_snapshot, weights_file
+from pix2pix_lib.training import Pix2PixTrainer, StepRecord, TrainConfig, make_trainer, translate, validation_l1
+
+ROOT = Path(__file__).parent.parent
+RUN = ROOT / "runs" / "weights"
+FACADES, VALIDATION = 1000, 100
+CONFIG = TrainConfig(base_channels=14, disc_channels=16, disc_norm="none", dropout=0.2, epochs=16)
+RECORD_EVERY = 100  # steps: the losses that ship are means over so many
+SHOWN = (1, 6, 9, 10, 14, 18)  # of the test split, in the README's picture
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--picture", action="store_true", help="draw the picture with the weights that are there")
+    if not parser.parse_args(argv).picture:
+        RUN.mkdir(parents=True, exist_ok=True)
+        train(RUN)
+        ship(RUN, FOLDER)
+    draw_tour(ROOT / "data" / "tour.png")
+    return 0
+
+
+def train(folder: Path) -> None:
+    """Run the epochs that are left, and keep the run at each of PERCENTS."""
+    dataset = load_split(folder, "train", jitter=True)
+    trainer, last = make_trainer(CONFIG), folder / "last.pt"
+    if last.is_file():
+        load_checkpoint(last, trainer)
+    keep_snapshot(trainer, folder, trainer.epoch * len(dataset), len(dataset))
+    while trainer.epoch < CONFIG.epochs:
+        bar = make_bar(len(dataset), f"epoch {trainer.epoch + 1} of {CONFIG.epochs}")
+        for record in trainer.run_epoch(dataset):
+            keep_snapshot(trainer, folder, record.step + 1, len(dataset))
+            bar.update()
+            if record.step % 20 == 0:
+                bar.set_postfix_str(describe_step(record))
+        bar.close()
+        save_checkpoint(last, trainer)
+
+
+def load_split(folder: Path, split: str, jitter: bool) -> PairedDataset:
+    """Return the training or validation pairs, which are drawn into the folder at first use."""
+    pairs = find_pairs(default_dataset(folder, CONFIG.image_size, FACADES, VALIDATION), split)
+    return PairedDataset(pairs, direction=CONFIG.direction, size=CONFIG.image_size, jitter=jitter, in_memory=True)
+
+
+def keep_snapshot(trainer: Pix2PixTrainer, folder: Path, step: int, epoch_steps: int) -> None:
+    """Keep the run if this many steps are one of PERCENTS of it."""
+    for percent in PERCENTS:
+        if step * 100 == percent * CONFIG.epochs * epoch_steps:
+            save_checkpoint(folder / f"snapshot_{percent:03d}.pt", trainer)
+
+
+def ship(run: Path, folder: Path) -> None:
+    """Write the networks of each snapshot with 16-bit weights and their cards, and the losses along the way."""
+    validation = load_split(run, "val", jitter=False)
+    for percent in PERCENTS:
+        trainer = make_trainer(CONFIG)
+        load_checkpoint(run / f"snapshot_{percent:03d}.pt", trainer)
+        card = {"trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades), label map to photo",
+                "command": REBUILD, "licence": "CC0-1.0", "step": percent * CONFIG.epochs * FACADES // 100,
+                "percent": percent, "validation_l1": round(validation_l1(trainer, validation), 4)}
+        save_generator(weights_file("generator", percent, folder), trainer.generator, CONFIG, card, half=True)
+        save_discriminator(weights_file("discriminator", percent, folder), trainer.discriminator, CONFIG, card,
+                           half=True)
+        print(f"{percent:3d} %: validation L1 {card['validation_l1']:.4f}", flush=True)
+    trainer = make_trainer(CONFIG)
+    load_checkpoint(run / "last.pt", trainer)  # a snapshot lacks the losses of the epoch in which it was taken
+    write_history(folder / "history.csv", means(trainer.history))
+
+
+def means(history: list[StepRecord]) -> list[StepRecord]:
+    """Return one record for every RECORD_EVERY steps, with the mean of their losses, rounded."""
+    chunks = [history[start:start + RECORD_EVERY] for start in range(0, len(history), RECORD_EVERY)]
+    return [StepRecord(chunk[-1].epoch, chunk[-1].step + 1, *(_mean(chunk, name) for name in
+                       ("loss_d", "loss_g_gan", "loss_g_l1"))) for chunk in chunks]
+
+
+def _mean(records: list[StepRecord], name: str) -> float:
+    return round(sum(getattr(record, name) for record in records) / len(records), 4)
+
+
+def draw_tour(path: Path) -> None:
+    """Draw input, output and truth for facades of the test split."""
+    generator = load_snapshot().generator
+    seeds = list(split_seeds("test", max(SHOWN) + 1))
+    pairs = [facade_tensors(seeds[index]) for index in SHOWN]
+    real_a, real_b = torch.stack([a for a, _ in pairs]), torch.stack([b for _, b in pairs])
+    samples(real_a, translate(generator, real_a), real_b).savefig(path)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # as fast for networks this small, and the sums do not depend on the number of cores
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""The weights that ship: whole, small, what their cards say, and named with a remedy when they are not."""
+
+import json
+import math
+import shutil
+
+import pytest
+import torch
+
+from pix2pix_lib.data import facade_tensors
+from pix2pix_lib.facades import split_seeds
+from pix2pix_lib.trained import FOLDER, PERCENTS, load_history, load_snapshot, load_snapshots, weights_file
+from pix2pix_lib.training import make_trainer, translate
+
+
+@pytest.fixture(scope="module")
+def snapshots():
+    return load_snapshots()
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Ten facades of the validation split, as two batches."""
+    both = [facade_tensors(seed) for seed in split_seeds("val", 10)]
+    return torch.stack([a for a, _ in both]), torch.stack([b for _, b in both])
+
+
+def test_snapshots_follow_the_training(snapshots):
+    assert [s.percent for s in snapshots] == list(PERCENTS)
+    last = snapshots[-1].step
+    assert [s.step for s in snapshots] == [last * percent // 100 for percent in PERCENTS]
+    assert last == load_history()[-1].step
+
+
+def test_first_snapshot_is_the_untrained_network_of_its_seed(snapshots):
+    fresh = make_trainer(snapshots[0].config)
+    for name in ("generator", "discriminator"):
+        ours, theirs = getattr(snapshots[0], name).state_dict(), getattr(fresh, name).state_dict()
+        assert all(torch.equal(ours[key], theirs[key].half().to(ours[key].dtype)) for key in theirs)
+
+
+def test_card_says_how_good_the_generator_is(snapshots, pairs):
+    real_a, real_b = pairs
+    errors = [float((translate(s.generator, real_a) - real_b).abs().mean()) for s in (snapshots[0], snapshots[-1])]
+    assert errors[1] < 0.9 * errors[0]
+    for error, snapshot in zip(errors, (snapshots[0], snapshots[-1])):
+        assert error == pytest.approx(snapshot.validation_l1, abs=0.06)  # the card's figure is over 100 facades
+
+
+def test_trained_discriminator_prefers_true_photos_and_the_untrained_one_cannot_tell(snapshots, pairs):
+    real_a, real_b = pairs
+    margins = {}
+    with torch.no_grad():
+        for s in (snapshots[0], snapshots[-1]):
+            fake_b = translate(s.generator, real_a)
+            margins[s.percent] = float((s.discriminator(real_a, real_b) - s.discriminator(real_a, fake_b)).mean())
+    assert margins[100] > 1 and abs(margins[0]) < 0.5
+
+
+def test_history_is_finite_and_in_order():
+    history = load_history()
+    steps = [record.step for record in history]
+    assert steps == sorted(set(steps))
+    assert all(math.isfinite(v) for r in history for v in (r.loss_d, r.loss_g_gan, r.loss_g_l1))
+
+
+def test_shipped_files_stay_below_8_megabytes_and_name_their_origin():
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 8_000_000
+    for kind in ("generator", "discriminator"):
+        for percent in PERCENTS:
+            card = json.loads(weights_file(kind, percent).with_suffix(".json").read_text())
+            assert card["command"] == "python -m benchmarks.weights" and card["licence"] == "CC0-1.0"
+            assert "procedural facades" in card["trained_on"] and card["config"]["seed"] == 0
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the shipped folder, to break."""
+    return shutil.copytree(FOLDER, tmp_path / "weights")
+
+
+@pytest.mark.parametrize("name", ["generator_010.safetensors", "discriminator_010.json"])
+def test_missing_file_names_the_command_that_makes_it(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(FileNotFoundError, match=r"`python -m benchmarks\.weights` makes them anew"):
+        load_snapshot(10, copy)
+
+
+def test_altered_file_is_refused_and_names_the_command_that_makes_it(copy):
+    path = weights_file("discriminator", 2, copy)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"SHA-256.*`python -m benchmarks\.weights` makes it anew"):
+        load_snapshot(2, copy)
+
+
+def test_missing_history_names_the_command_that_makes_it(copy):
+    (copy / "history.csv").unlink()
+    with pytest.raises(FileNotFoundError, match=r"`python -m benchmarks\.weights`"):
+        load_history(copy)
+
+
+def test_unknown_snapshot_names_the_known_ones():
+    with pytest.raises(ValueError, match="one of 0, 2, 10, 50, 100; got 99"):
+        load_snapshot(99)
