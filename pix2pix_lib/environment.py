@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .validation import check_choice
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 BUDGETS = ("lesson", "full")
+NOT_ON_COLAB = {"jupyterlab"}  # Colab shows the notebooks itself
 
 
 def training_budget() -> str:
@@ -27,10 +29,16 @@ def training_budget() -> str:
 
 
 def missing_requirements(requirements: Path = REQUIREMENTS) -> list[str]:
-    """Return one phrase for each package of a requirements file that is missing or too old."""
+    """Return one phrase for each package of a requirements file that is missing or too old.
+
+    On Colab, what only a machine of your own needs does not count.
+    """
+    unneeded = NOT_ON_COLAB if on_colab() else set()
     lines = [line.split("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
     problems = []
     for requirement in (Requirement(line) for line in lines if line):
+        if requirement.name in unneeded:
+            continue
         try:
             installed = version(requirement.name)
         except PackageNotFoundError:
@@ -39,6 +47,11 @@ def missing_requirements(requirements: Path = REQUIREMENTS) -> list[str]:
         if not requirement.specifier.contains(installed, prereleases=True):
             problems.append(f"{requirement} is needed, {installed} is installed")
     return problems
+
+
+def on_colab() -> bool:
+    """Tell whether this is a notebook on Colab, whose kernel has loaded Colab's own module before anything else."""
+    return "google.colab" in sys.modules
 
 
 def describe_environment() -> str:

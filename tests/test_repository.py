@@ -1,14 +1,17 @@
 """What the repository promises as a whole: commands, requirements, and what must never go in."""
 
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from packaging.requirements import Requirement
 
-from pix2pix_lib.environment import missing_requirements, training_budget
+from pix2pix_lib.environment import NOT_ON_COLAB, missing_requirements, training_budget
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,13 +32,39 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert found.stdout.strip() == commands[0]
 
 
+def requirements(name):
+    lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
+    found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
+    assert found
+    return found
+
+
 def test_requirements_are_lower_bounds_that_this_environment_meets():
     for name in ("requirements.txt", "requirements-dev.txt"):
-        lines = [line.split("#")[0].strip() for line in (ROOT / name).read_text(encoding="utf-8").splitlines()]
-        requirements = [Requirement(line) for line in lines if line and not line.startswith("-r")]
-        assert requirements
-        assert all(spec.operator == ">=" for r in requirements for spec in r.specifier)
+        assert all(spec.operator == ">=" for r in requirements(name) for spec in r.specifier)
     assert missing_requirements() == []
+
+
+def test_colab_s_versions_meet_the_lower_bounds():
+    pins = {r.name: r.specifier for r in requirements("requirements-colab.txt")}
+    assert all(spec.operator == "==" for specifier in pins.values() for spec in specifier)
+    for requirement in requirements("requirements.txt"):
+        if requirement.name not in NOT_ON_COLAB:
+            [pin] = pins[requirement.name]
+            assert requirement.specifier.contains(pin.version), requirement
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "error: Colab runs Python 3.13, and none is on PATH or in pyenv; install it, e.g. pyenv install 3.13\n"),
+    (["tests"], "error: expected no argument or 'test'; got 'tests'\n"),
+])
+def test_colab_environment_says_in_one_line_what_it_lacks(tmp_path, arguments, message):
+    (tmp_path / "dirname").symlink_to(shutil.which("dirname"))  # all that is on PATH, beside a wrong Python
+    (tmp_path / "python3.13").write_text("#!/bin/sh\necho 3 12\n")
+    (tmp_path / "python3.13").chmod(0o755)
+    process = subprocess.run([shutil.which("bash"), ROOT / "tools" / "colab_env.sh", *arguments], text=True,
+                             capture_output=True, env={"PATH": str(tmp_path), "PYENV_ROOT": str(tmp_path)})
+    assert (process.returncode, process.stdout, process.stderr) == (2, "", message)
 
 
 def test_missing_and_old_packages_are_named(tmp_path):
@@ -44,6 +73,14 @@ def test_missing_and_old_packages_are_named(tmp_path):
     problems = missing_requirements(file)
     assert len(problems) == 2
     assert problems[0].startswith("torch>=999 is needed, ") and problems[1] == "not-a-package-of-ours>=1 is missing"
+
+
+def test_jupyterlab_is_missed_everywhere_but_on_colab(tmp_path, monkeypatch):
+    file = tmp_path / "requirements.txt"
+    file.write_text("jupyterlab>=999\ntorch>=999\n")
+    assert [problem.split(">")[0] for problem in missing_requirements(file)] == ["jupyterlab", "torch"]
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    assert [problem.split(">")[0] for problem in missing_requirements(file)] == ["torch"]
 
 
 def test_budget_is_lesson_unless_it_is_full(monkeypatch):

@@ -1,0 +1,91 @@
+"""Pack what a learner needs into one file, for Colab or a machine without git: python -m pix2pix_lib.bundle."""
+
+import argparse
+import hashlib
+import json
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+from .cli import CommandParser, run_command
+from .files import replacing
+
+ROOT = Path(__file__).parent.parent
+NAME = "pix2pix-course"  # of the file and of the one folder in it; the bootstrap cell looks for both
+CONTENTS = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks", "data", "notebooks",
+            "pix2pix_lib")
+LIMIT = 12_000_000  # bytes: what uploads in a moment
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, or 2 for an error that a person can mend."""
+    parser = CommandParser(prog="python -m pix2pix_lib.bundle", description=__doc__,
+                           formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(f"{NAME}.zip"), help="the file to write")
+    return run_command(run, parser.parse_args(argv))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the bundle and say how large it is."""
+    archive = make_bundle(ROOT)
+    with replacing(arguments.out) as temporary:
+        temporary.write_bytes(archive)
+    print(f"{arguments.out}: {len(archive) / 1e6:.1f} MB, SHA-256 {hashlib.sha256(archive).hexdigest()}")
+    return 0
+
+
+def make_bundle(root: Path, limit: int = LIMIT) -> bytes:
+    """Return a zip of the course in `root`; the same files give the same bytes, whenever and where they are packed.
+
+    Raises:
+        FileNotFoundError: if a part of the course is missing.
+        ValueError: if the zip has more than `limit` bytes.
+    """
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
+        for path in course_files(root):
+            entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(root).as_posix()}")  # dated 1980, like all others
+            entry.create_system, entry.external_attr = 3, 0o644 << 16  # as on Linux, whatever packs it
+            content = without_outputs(path) if path.suffix == ".ipynb" else path.read_bytes()
+            bundle.writestr(entry, content, zipfile.ZIP_DEFLATED)
+        largest = sorted(bundle.infolist(), key=lambda entry: -entry.compress_size)[:3]
+    if buffer.tell() > limit:
+        names = ", ".join(f"{entry.filename} ({entry.compress_size / 1e6:.1f} MB)" for entry in largest)
+        raise ValueError(f"the bundle may have {limit / 1e6:.1f} MB at most, but has {buffer.tell() / 1e6:.1f} MB; "
+                         f"make its largest files smaller: {names}")
+    return buffer.getvalue()
+
+
+def course_files(root: Path) -> list[Path]:
+    """Return the files of the bundle in the order of their names, without caches and generated datasets.
+
+    Raises:
+        FileNotFoundError: if a part of the course is missing.
+    """
+    files = []
+    for part in (root / name for name in CONTENTS):
+        if not part.exists():
+            raise FileNotFoundError(f"{part} is missing; make the bundle from the whole course")
+        files += [part] if part.is_file() else [path for path in part.rglob("*") if path.is_file()]
+    return sorted((path for path in files if not is_generated(path.relative_to(root))), key=Path.as_posix)
+
+
+def is_generated(path: Path) -> bool:
+    """Tell whether a file, named from the course's folder on, is a cache or belongs to a dataset drawn on first use."""
+    hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    return hidden or (path.parts[0] == "data" and path.parts[1].startswith("facades"))
+
+
+def without_outputs(path: Path) -> bytes:
+    """Return a notebook as its author wrote it: its stored figures would be a third of the bundle, and running it
+    makes them anew."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(execution_count=None, outputs=[])
+    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The repository's address stands in pyproject.toml; tools.set_address makes badges and bootstrap cells of it."""
+
+import re
+
+import nbformat
+import pytest
+
+from tools import set_address
+from tools.set_address import ROOT, badge_target, bootstrap_cell, published_at, rewritten
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PYPROJECT = '[project]\nversion = "2.1.0"\n[project.urls]\nRepository = "{}"\n'
+ADDRESS = "https://github.com/someone/some-course"
+OLD_BADGE = "[![Open in Colab](badge.svg)](https://colab.research.google.com/github/a/b/blob/main/notebooks/01_x.ipynb)"
+
+
+def write_course(folder, title=OLD_BADGE, first_cell="# Bootstrap, as it once was", address=ADDRESS):
+    """Write a course of one notebook with all that must survive: outputs, tags, ids, letters beyond ASCII."""
+    (folder / "pyproject.toml").write_text(PYPROJECT.format(address), encoding="utf-8")
+    output = nbformat.v4.new_output("stream", text="256 × 256\n")
+    cells = [nbformat.v4.new_markdown_cell(f"# 01 Naïve\n\n{title}\n\nOne line.", id="t"),
+             nbformat.v4.new_code_cell(first_cell, id="b", execution_count=1),
+             nbformat.v4.new_code_cell("print('256 × 256')", id="c", execution_count=2, outputs=[output],
+                                       metadata={"tags": ["nbval-ignore-output"]})]
+    path = folder / "notebooks" / "01_x.ipynb"
+    path.parent.mkdir(exist_ok=True)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_badge_and_bootstrap_cell_are_what_the_script_writes(path):
+    expected = rewritten(path, *published_at(ROOT / "pyproject.toml"))
+    text = path.read_text(encoding="utf-8")
+    assert text == expected, "run python -m tools.set_address"
+    assert text.count("colab.research.google.com/github/") == 1  # none that the script does not know of
+
+
+def test_address_and_tag_get_into_badge_and_cell_and_nothing_else_changes(tmp_path, capsys):
+    path = write_course(tmp_path)
+    before = nbformat.read(path, as_version=4)
+    assert set_address.main(["--root", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "01_x.ipynb rewritten\n"
+    after = nbformat.read(path, as_version=4)
+    target = "https://colab.research.google.com/github/someone/some-course/blob/v2.1.0/notebooks/01_x.ipynb"
+    assert after.cells[0].source == f"# 01 Naïve\n\n[![Open in Colab](badge.svg)]({target})\n\nOne line."
+    assert f'ADDRESS, TAG, NAME = "{ADDRESS}", "v2.1.0", "pix2pix-course"\n' in after.cells[1].source
+    assert "@" not in after.cells[1].source
+    before.cells[0].source, before.cells[1].source = after.cells[0].source, after.cells[1].source
+    nbformat.write(before, tmp_path / "expected.ipynb")
+    assert path.read_bytes() == (tmp_path / "expected.ipynb").read_bytes()
+
+
+def test_a_second_run_touches_nothing(tmp_path, capsys):
+    path = write_course(tmp_path)
+    set_address.main(["--root", str(tmp_path)])
+    written = path.read_bytes(), path.stat().st_mtime_ns
+    capsys.readouterr()
+    assert set_address.main(["--root", str(tmp_path)]) == 0
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == written
+    assert capsys.readouterr().out == ""
+
+
+def test_check_names_what_differs_and_changes_nothing(tmp_path, capsys):
+    path = write_course(tmp_path)
+    before = path.read_bytes()
+    assert set_address.main(["--check", "--root", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == "01_x.ipynb differs\n"
+    assert path.read_bytes() == before
+    set_address.main(["--root", str(tmp_path)])
+    assert set_address.main(["--check", "--root", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize(("course", "message"), [
+    ({"title": "no badge"}, "01_x.ipynb: the first cell must hold one Colab badge; it holds 0"),
+    ({"title": OLD_BADGE * 2}, "01_x.ipynb: the first cell must hold one Colab badge; it holds 2"),
+    ({"first_cell": "import torch"}, "01_x.ipynb: the first code cell must begin with '# Bootstrap'; put one there"),
+    ({"address": "https://example.org/a/b"}, "Repository must look like https://github.com/account/name; got "
+                                             "https://example.org/a/b"),
+    ({"address": ADDRESS + "/"}, f"Repository must look like https://github.com/account/name; got {ADDRESS}/"),
+])
+def test_what_cannot_be_rewritten_is_said_in_one_line(tmp_path, capsys, course, message):
+    path = write_course(tmp_path, **course)
+    before = path.read_bytes()
+    assert set_address.main(["--root", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and message in error
+    assert path.read_bytes() == before
+
+
+def test_the_cell_is_short_and_needs_neither_torch_nor_an_installer():
+    cell = bootstrap_cell(ADDRESS, "v1")
+    assert cell.startswith("# Bootstrap") and len(cell.splitlines()) <= 42
+    assert not re.search(r"torch|\bpip\b|/content", cell)
+
+
+def test_badge_leads_to_the_release_s_notebook():
+    assert badge_target("02_y.ipynb", ADDRESS, "v3") == (
+        "https://colab.research.google.com/github/someone/some-course/blob/v3/notebooks/02_y.ipynb")

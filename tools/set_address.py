@@ -1,0 +1,93 @@
+"""Write the course's address and release tag, as pyproject.toml has them, into the notebooks.
+
+    python -m tools.set_address            rewrites the badge and the bootstrap cell of every notebook that differs
+    python -m tools.set_address --check    only names these notebooks; the exit status is 1 if there are any
+
+The bootstrap cell is tools/bootstrap_cell.py. Everything else in a notebook stays as it is, outputs included.
+"""
+
+import argparse
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import nbformat
+
+from pix2pix_lib.cli import CommandParser, run_command
+from pix2pix_lib.files import replacing
+
+ROOT = Path(__file__).parent.parent
+TEMPLATE = Path(__file__).with_name("bootstrap_cell.py")
+GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)")  # Colab opens notebooks from GitHub only
+BADGE = re.compile(r"https://colab\.research\.google\.com/github/[^)\s]*")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns 0, 1 if --check found a difference, or 2 for an error that a person can mend."""
+    parser = CommandParser(prog="python -m tools.set_address", description=__doc__,
+                           formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing, only name what differs")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the course's folder; this one if not given")
+    return run_command(run, parser.parse_args(argv))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Rewrite or name the notebooks that differ; returns 1 if there are any and they were only named."""
+    address, tag = published_at(arguments.root / "pyproject.toml")
+    differing = 0
+    for path in sorted((arguments.root / "notebooks").glob("*.ipynb")):
+        text = rewritten(path, address, tag)
+        if text == path.read_text(encoding="utf-8"):
+            continue
+        differing += 1
+        print(f"{path.name} {'differs' if arguments.check else 'rewritten'}")
+        if not arguments.check:
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8", newline="\n")
+    return int(arguments.check and differing > 0)
+
+
+def published_at(pyproject: Path) -> tuple[str, str]:
+    """Return the repository's address and the tag of the release, `v` and the version.
+
+    Raises:
+        ValueError: if the address is not a repository on GitHub.
+    """
+    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    address = project["urls"]["Repository"]
+    if not GITHUB.fullmatch(address):
+        raise ValueError(f"{pyproject.name}: Repository must look like https://github.com/account/name; got {address}")
+    return address, f"v{project['version']}"
+
+
+def rewritten(path: Path, address: str, tag: str) -> str:
+    """Return a notebook's file with this address and tag in its badge and its bootstrap cell.
+
+    Raises:
+        ValueError: if the notebook has no badge in its first cell, or its first code cell is not the bootstrap cell.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    title = notebook.cells[0]
+    title.source, badges = BADGE.subn(badge_target(path.name, address, tag), title.source)
+    if badges != 1:
+        raise ValueError(f"{path.name}: the first cell must hold one Colab badge; it holds {badges}")
+    bootstrap = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
+    if bootstrap is None or not bootstrap.source.startswith("# Bootstrap"):
+        raise ValueError(f"{path.name}: the first code cell must begin with '# Bootstrap'; put one there")
+    bootstrap.source = bootstrap_cell(address, tag)
+    return nbformat.writes(notebook) + "\n"
+
+
+def badge_target(name: str, address: str, tag: str) -> str:
+    """Return where the badge of a notebook of this name leads: into Colab, with the notebook of the release."""
+    return f"https://colab.research.google.com/github/{GITHUB.fullmatch(address)[1]}/blob/{tag}/notebooks/{name}"
+
+
+def bootstrap_cell(address: str, tag: str) -> str:
+    """Return the bootstrap cell with this address and tag."""
+    return TEMPLATE.read_text(encoding="utf-8").strip().replace("@ADDRESS@", address).replace("@TAG@", tag)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
