@@ -4,6 +4,7 @@ Every function returns a figure that belongs to no window and no notebook; `show
 sentence that says what it shows for those who cannot see it. Colours are told apart by the colour-blind (Okabe-Ito).
 """
 
+import functools
 import io
 import math
 import textwrap
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
@@ -36,33 +39,54 @@ def new_figure(width: float, height: float, rows: int = 1, cols: int = 1, **opti
 
 def show(figure: Figure, alt: str) -> None:
     """Show a figure under the running cell; `alt` says in words what it shows. Outside a notebook `alt` is printed."""
+    _display_png(to_png(figure), alt)
+
+
+def show_picture(picture: Image.Image, alt: str) -> None:
+    """Show a Pillow image as `show` shows a figure."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    _display_png(_smaller(buffer), alt)
+
+
+def _display_png(png: bytes, alt: str) -> None:
     if not in_notebook():
         print(alt)
         return
     from IPython.display import display
 
-    display(png_bundle(figure, alt), metadata=alt_metadata(alt), raw=True)
+    display(png_bundle(png, alt), metadata=alt_metadata(alt), raw=True)
 
 
-def png_bundle(figure: Figure, alt: str) -> dict[str, bytes | str]:
-    """Return a figure as the formats that a notebook shows: the picture, and its description as text."""
-    return {"image/png": to_png(figure), "text/plain": textwrap.fill(alt, 110)}
+def png_bundle(png: bytes, alt: str) -> dict[str, bytes | str]:
+    """Return a picture as the formats that a notebook shows: the picture, and its description as text."""
+    return {"image/png": png, "text/plain": textwrap.fill(alt, 110)}
 
 
 def to_png(figure: Figure) -> bytes:
     """Return a figure as PNG; one full of photos gets a palette of 256 colours, which makes it three times smaller."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    if buffer.tell() < LARGE_PNG:
-        return buffer.getvalue()
+    return _smaller(buffer)
+
+
+def _smaller(png: io.BytesIO) -> bytes:
+    if png.tell() < LARGE_PNG:
+        return png.getvalue()
     smaller = io.BytesIO()
-    Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT).save(smaller, "png", optimize=True)
+    Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT).save(smaller, "png", optimize=True)
     return smaller.getvalue()
 
 
 def alt_metadata(alt: str) -> dict:
     """Return the output metadata from which a notebook takes a picture's alternative text."""
     return {"image/png": {"alt": alt}}
+
+
+@functools.cache
+def colour_table(name: str) -> np.ndarray:
+    """Return a colour map of matplotlib as (256, 3) uint8, from its low to its high end."""
+    return (colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
 
 def draw_image(axes: Axes, image: Tensor, title: str = "") -> Axes:
@@ -251,7 +275,7 @@ def _replace(handle, figure: Figure, alt: str):
     """Show a figure in the place of the one that `handle` holds, or in a new place; return the place."""
     from IPython.display import display
 
-    bundle, metadata = png_bundle(figure, alt), alt_metadata(alt)
+    bundle, metadata = png_bundle(to_png(figure), alt), alt_metadata(alt)
     if handle is None:
         return display(bundle, metadata=metadata, raw=True, display_id=True)
     handle.update(bundle, metadata=metadata, raw=True)

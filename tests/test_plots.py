@@ -159,7 +159,7 @@ def test_outside_a_notebook_show_prints_what_the_figure_says(capsys):
 
 def test_a_picture_carries_its_description_as_text_and_as_alternative_text():
     alt = "A white square. " * 20
-    bundle = plots.png_bundle(plots.new_figure(1, 1)[0], alt)
+    bundle = plots.png_bundle(plots.to_png(plots.new_figure(1, 1)[0]), alt)
     assert bundle["image/png"].startswith(b"\x89PNG")
     assert bundle["text/plain"].split() == alt.split()
     assert max(len(line) for line in bundle["text/plain"].splitlines()) <= 110

@@ -1,0 +1,1 @@
+"""Explorers: sliders, and a picture that follows the hand. One module each; see `base` for what they share."""

@@ -1,0 +1,171 @@
+"""The patch explorer says what the discriminator says, and frames what the patch sees."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import ImageColor
+
+from pix2pix_lib.corruptions import corrupt
+from pix2pix_lib.explorers import patches
+from pix2pix_lib.explorers.patches import PatchExplorer
+from pix2pix_lib.plots import VERMILLION
+from pix2pix_lib.receptive_field import PixelBox, receptive_field
+from pix2pix_lib.trained import Snapshot
+from pix2pix_lib.training import make_discriminator, make_generator, translate
+
+
+@pytest.fixture
+def snapshots(tiny_config):
+    """Two pairs of tiny networks, whose patches are of 16 pixels on images of 32."""
+    torch.manual_seed(5)
+    return [Snapshot(percent, percent, 0.0, make_generator(tiny_config).eval(), make_discriminator(tiny_config).eval(),
+                     tiny_config) for percent in (0, 100)]
+
+
+@pytest.fixture
+def explorer(snapshots, tiny_pairs):
+    return PatchExplorer([tiny_pairs[index] for index in range(3)], snapshots)
+
+
+def test_logit_and_probability_are_the_discriminators(explorer, snapshots, tiny_pairs):
+    real_a, real_b = tiny_pairs[1]
+    view = explorer.set(facade=1, percent=0, row=2, col=5)
+    logits = snapshots[0].discriminator(real_a[None], real_b[None])[0, 0].detach()
+    assert view.numbers["logit"] == pytest.approx(float(logits[2, 5]), abs=1e-6)
+    assert view.numbers["probability"] == pytest.approx(float(torch.sigmoid(logits[2, 5])), abs=1e-6)
+    assert view.numbers["patches"] == logits.numel()
+    assert view.numbers["mean_probability"] == pytest.approx(float(torch.sigmoid(logits).mean()), abs=1e-6)
+
+
+def test_mix_goes_from_the_true_to_the_generated_picture(explorer, snapshots, tiny_pairs):
+    real_a, real_b = tiny_pairs[0]
+    fake_b = translate(snapshots[1].generator, real_a[None])[0]
+    for mix in (0.0, 0.25, 1.0):
+        _, image = explorer.judged(0, 100, mix, "none", 0.5)
+        assert torch.allclose(image, (1 - mix) * real_b + mix * fake_b, atol=1e-6)
+
+
+def test_spoilt_picture_is_what_is_judged(explorer, snapshots, tiny_pairs):
+    (real_a, real_b), (other_a, _) = tiny_pairs[0], tiny_pairs[1]
+    view = explorer.set(corruption="wrong label", strength=0.5)
+    spoilt = corrupt("wrong label", 0.5, real_a, real_b, other_a)
+    logits = snapshots[1].discriminator(*(image[None] for image in spoilt))
+    assert view.numbers["mean_logit"] == pytest.approx(float(logits.detach().mean()), abs=1e-6)
+
+
+def test_logit_depends_on_the_framed_pixels_and_on_no_others(explorer, snapshots, tiny_pairs):
+    view = explorer.set(row=3, col=4)
+    box = PixelBox(*view.numbers["box"]).clipped(32, 32)
+    real_a, real_b = (image[None] for image in tiny_pairs[0])
+    discriminator = snapshots[1].discriminator
+
+    def logit_with(mask):
+        changed = torch.where(mask, torch.zeros(()), real_b)
+        return float(discriminator(real_a, changed)[0, 0, 3, 4].detach())
+
+    outside = torch.ones(32, 32, dtype=torch.bool)
+    outside[box.top:box.bottom, box.left:box.right] = False
+    assert logit_with(outside) == pytest.approx(view.numbers["logit"], abs=1e-5)
+    assert logit_with(~outside) != pytest.approx(view.numbers["logit"], abs=1e-3)
+
+
+def test_threshold_counts_the_patches_below_it(explorer):
+    probabilities = patches.sigmoid(explorer.logits(0, 100, 0.0, "none", 0.5))
+    for threshold in (0.0, 0.5, 1.0):
+        assert explorer.set(threshold=threshold).numbers["below"] == (probabilities < threshold).sum()
+
+
+def test_inside_or_clipped_is_said(explorer):
+    centre = explorer.set(row=3, col=3)
+    corner = explorer.set(row=0, col=0)
+    assert centre.numbers["inside"] and "all of them inside" in centre.text
+    assert not corner.numbers["inside"] and "sees padding" in corner.text
+
+
+def test_text_and_alt_state_the_numbers(explorer):
+    view = explorer.set(row=2, col=1, corruption="noise", strength=0.75, mix=1.0)
+    top, _, bottom, _ = view.numbers["box"]
+    assert f"(row 2, column 1) sees the pixel rows {top} to {bottom - 1} " in view.text
+    assert f"Logit {view.numbers['logit']:+.2f}" in view.text
+    assert f"{view.numbers['below']} of {view.numbers['patches']} patches are below 0.50" in view.text
+    assert view.alt.startswith("The generated picture, spoilt by noise at strength 0.75, with a frame around patch (2,")
+    assert f"probability {view.numbers['probability']:.2f}" in view.alt
+
+
+def test_frame_lies_around_the_pixels_that_the_patch_sees(snapshots, tiny_pairs):
+    field = receptive_field(snapshots[0].discriminator.model)
+    image = torch.zeros_like(tiny_pairs[0][1])
+    picture = np.asarray(patches.draw_judged(image, field, 3, 2, None))
+    rows, cols = np.nonzero((picture == ImageColor.getrgb(VERMILLION)).all(-1))
+    scale = patches.SIDE / 32
+    margin = (picture.shape[0] - patches.SIDE) // 2
+    box = field.box(3, 2)
+    expected = [box.top * scale, box.left * scale, box.bottom * scale, box.right * scale]
+    found = [rows.min() - margin, cols.min() - margin, rows.max() + 1 - margin, cols.max() + 1 - margin]
+    assert np.abs(np.subtract(found, expected)).max() <= 1
+
+
+def test_whole_frame_is_on_the_picture_for_every_patch(explorer):
+    for row, col in ((0, 0), (0, explorer.map_size[1] - 1), (explorer.map_size[0] - 1, 0)):
+        picture = np.asarray(patches.draw_judged(torch.zeros(3, 32, 32), explorer.field, row, col, None))
+        frame = (picture == ImageColor.getrgb(VERMILLION)).all(-1)
+        side = round(explorer.field.size * patches.SIDE / 32)
+        assert frame.any(axis=0).sum() == pytest.approx(side, abs=2)
+        assert frame.any(axis=1).sum() == pytest.approx(side, abs=2)
+
+
+def test_map_over_the_picture_puts_each_square_on_the_centre_of_its_patch(snapshots):
+    field = receptive_field(snapshots[0].discriminator.model)
+    colours = patches.map_colours(np.zeros((15, 15)), "logit")
+    colours.putpixel((4, 6), (0, 0, 0))
+    plain = patches.draw_judged(torch.zeros(3, 32, 32), field, 0, 0, None)
+    covered = patches.draw_judged(torch.zeros(3, 32, 32), field, 0, 0, colours)
+    darker = np.asarray(covered, int).sum(-1) < np.asarray(plain, int).sum(-1)
+    rows, cols = np.nonzero(darker)
+    margin = (plain.height - patches.SIDE) / 2
+    box = field.box(6, 4)
+    centre = (np.array([box.top + box.bottom, box.left + box.right]) / 2) * patches.SIDE / 32 + margin
+    assert np.abs(np.array([rows.mean(), cols.mean()]) - centre).max() <= 1
+
+
+def test_crop_is_what_the_patch_sees_with_padding_in_grey():
+    image = torch.linspace(-1, 1, 3 * 32 * 32).reshape(3, 32, 32)
+    crop = np.asarray(patches.draw_crop(image, image, PixelBox(-4, -4, 12, 12)))
+    assert (crop[:4, :4] == 128).all()  # 0 in [-1, 1]
+    inside = crop[8:32:2, 8:32:2]
+    assert np.abs(inside / 127.5 - 1 - image[:, :12, :12].permute(1, 2, 0).numpy()).max() < 0.01
+
+
+def test_buttons_find_the_extremes_and_stay_on_the_map(explorer):
+    actions = {action.label: action for action in explorer.actions}
+    logits = explorer.logits(0, 100, 0.0, "none", 0.5)
+    assert explorer.set(**actions["least real"].change(explorer.values)).numbers["logit"] == float(logits.min())
+    assert explorer.set(**actions["most real"].change(explorer.values)).numbers["logit"] == float(logits.max())
+    explorer.set(row=0, col=0)
+    for label in ("left", "up"):
+        explorer.set(**actions[label].change(explorer.values))
+    assert (explorer.values["row"], explorer.values["col"]) == (0, 0)
+    for label in ("right", "down"):
+        explorer.set(**actions[label].change(explorer.values))
+    assert (explorer.values["row"], explorer.values["col"]) == (1, 1)
+
+
+def test_networks_run_once_for_each_picture(explorer):
+    explorer.set(mix=1.0, row=1)
+    assert explorer.network_seconds > 0
+    explorer.set(row=2, threshold=0.25, overlay=True)
+    assert explorer.network_seconds == 0
+
+
+def test_shipped_networks_and_facades_are_the_default():
+    explorer = PatchExplorer()
+    assert explorer.map_size == (14, 14)
+    assert explorer.values["percent"] == 100
+    assert explorer.view.image.width <= 900
+
+
+def test_too_few_pairs_are_refused(snapshots, tiny_pairs):
+    with pytest.raises(ValueError, match="at least two pairs and one snapshot are needed; got 1 and 2"):
+        PatchExplorer([tiny_pairs[0]], snapshots)
+    with pytest.raises(ValueError, match="got 2 and 0"):
+        PatchExplorer([tiny_pairs[0], tiny_pairs[1]], [])
