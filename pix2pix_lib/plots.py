@@ -43,10 +43,10 @@ def show(figure: Figure, alt: str) -> None:
 
 
 def show_picture(picture: Image.Image, alt: str) -> None:
-    """Show a Pillow image as `show` shows a figure."""
+    """Show a Pillow image as `show` shows a figure; maps of many colours get a palette fitted to them, in a second."""
     buffer = io.BytesIO()
     picture.save(buffer, "png", optimize=True)
-    _display_png(_smaller(buffer), alt)
+    _display_png(_smaller(buffer, refine=1), alt)
 
 
 def _display_png(png: bytes, alt: str) -> None:
@@ -70,11 +70,12 @@ def to_png(figure: Figure) -> bytes:
     return _smaller(buffer)
 
 
-def _smaller(png: io.BytesIO) -> bytes:
+def _smaller(png: io.BytesIO, refine: int = 0) -> bytes:
+    """Return a PNG file, a large one with a palette of 256 colours; `refine` is Pillow's `kmeans`."""
     if png.tell() < LARGE_PNG:
         return png.getvalue()
     smaller = io.BytesIO()
-    Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT).save(smaller, "png", optimize=True)
+    Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, refine).save(smaller, "png", optimize=True)
     return smaller.getvalue()
 
 

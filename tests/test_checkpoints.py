@@ -10,7 +10,12 @@ import pytest
 import torch
 
 from pix2pix_lib.checkpoints import (
-    load_checkpoint, load_discriminator, load_generator, read_checkpoint, save_checkpoint, save_discriminator,
+    load_checkpoint,
+    load_discriminator,
+    load_generator,
+    read_checkpoint,
+    save_checkpoint,
+    save_discriminator,
     save_generator,
 )
 from pix2pix_lib.training import make_discriminator, make_generator, make_trainer, translate

@@ -1,5 +1,6 @@
 """Figures: how many pictures, boxes, arrows and curves they hold, and what is said where nothing can be shown."""
 
+import io
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
+from PIL import Image
 
 from pix2pix_lib import plots
 from pix2pix_lib.checks import ShapeRow, record_shapes
@@ -164,3 +166,25 @@ def test_a_picture_carries_its_description_as_text_and_as_alternative_text():
     assert bundle["text/plain"].split() == alt.split()
     assert max(len(line) for line in bundle["text/plain"].splitlines()) <= 110
     assert plots.alt_metadata("A white square.") == {"image/png": {"alt": "A white square."}}
+
+
+def test_shown_picture_keeps_its_colours_and_is_small(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "_display_png", lambda png, alt: shown.append((png, alt)))
+    ramp = np.repeat(plots.colour_table("PuOr"), 3, axis=0)[None].repeat(300, axis=0)  # 300x768 pixels
+    noise = np.random.default_rng(0).integers(0, 256, (100, 768, 1), np.uint8).repeat(3, axis=2)
+    picture = Image.fromarray(np.concatenate([ramp, noise]))
+    plots.show_picture(picture, "A colour table above grey noise.")
+    png, alt = shown[0]
+    assert alt == "A colour table above grey noise." and png.startswith(b"\x89PNG")
+    result = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    assert np.abs(result[:300] - ramp).mean() < 3
+    whole = io.BytesIO()
+    picture.save(whole, "png", optimize=True)
+    assert len(png) < 0.9 * whole.tell()
+
+
+def test_colour_tables_run_from_low_to_high():
+    orange, purple = plots.colour_table("PuOr")[[20, 235]].astype(int)
+    assert orange[0] > orange[2] and purple[2] > purple[1]  # red above blue; blue above green
+    assert plots.colour_table("cividis").shape == (256, 3)

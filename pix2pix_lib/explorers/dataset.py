@@ -29,9 +29,10 @@ class DatasetExplorer(Explorer):
 
     Controls: `index` of the pair, `direction`, `seed` of the random numbers, `load_size` to which both images are
     resized before the crop, `flip` (mirror half of the time), and `together`: one draw for both images, as
-    `PairedDataset` does it, or one for each. `numbers` holds for input and target `corner_a`, `corner_b` (row and
-    column in the resized image), `flipped_a`, `flipped_b`, `box_a`, `box_b` (top, left, bottom, right in pixels of the
-    file), and whether the crops are the same: `fits`.
+    `PairedDataset` does it, or one for each. `numbers` holds `index`; `input_is_a`, the direction; `file_size`,
+    (height, width) of each image in the file, and `load_size`; for input and target `corner_a`, `corner_b`
+    (row and column in the resized image), `flipped_a`, `flipped_b`, `box_a`, `box_b` (top, left, bottom, right in
+    pixels of the file); and whether the crops are the same: `fits`.
 
     Args:
         pairs: what `data.find_pairs` returns; by default the pairs that ship with the course.
@@ -73,9 +74,11 @@ class DatasetExplorer(Explorer):
         height, width = file_images[0].shape[1:]
         boxes = [box_in_file(draw, self.size, load_size, height, width) for draw in draws]
         real_a, real_b = self.item(index, direction, seed, load_size, flip, together)
-        numbers = {"corner_a": (draws[0].top, draws[0].left), "corner_b": (draws[1].top, draws[1].left),
-                   "flipped_a": draws[0].flipped, "flipped_b": draws[1].flipped,
-                   "box_a": boxes[0], "box_b": boxes[1], "fits": draws[0] == draws[1]}
+        numbers = {"index": index, "input_is_a": direction == "AtoB", "file_size": (height, width),
+                   "load_size": load_size, "corner_a": (draws[0].top, draws[0].left),
+                   "corner_b": (draws[1].top, draws[1].left),
+                   "flipped_a": draws[0].flipped, "flipped_b": draws[1].flipped, "box_a": boxes[0], "box_b": boxes[1],
+                   "fits": draws[0] == draws[1]}
         roles = in_direction((0, 1), direction)  # role 0 is the input; A plays roles[0]
         name = self.pairs[index].name
         files = [draw_file(file_images[side], boxes[role], draws[role].flipped, COLOURS[role])

@@ -1,5 +1,9 @@
 """What every explorer does: values within their ranges, one view for one setting, widgets that follow."""
 
+import base64
+import io
+import re
+
 import ipywidgets
 import pytest
 from PIL import Image
@@ -70,6 +74,16 @@ def test_failing_picture_changes_nothing(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         explorer.set(side=7)
     assert explorer.values["side"] == 4
+
+
+def test_page_gets_the_picture_and_its_words():
+    view = Square().set(side=9, colour="orange")
+    source = re.search(r'src="data:image/jpeg;base64,([^"]+)"', view.to_html()).group(1)
+    shown = Image.open(io.BytesIO(base64.b64decode(source)))
+    assert shown.size == (9, 9)
+    assert max(abs(a - b) for a, b in zip(shown.getpixel((4, 4)), (255, 165, 0))) <= 4
+    view = View(view.image, "", 'a "quoted" <tag>')
+    assert 'alt="a &quot;quoted&quot; &lt;tag&gt;"' in view.to_html()
 
 
 @pytest.fixture
