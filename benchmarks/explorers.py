@@ -15,14 +15,14 @@ import time
 from collections.abc import Sequence
 
 import torch
-from pix2pix_lib.explorers.dataset import DatasetExplorer
-from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
-from pix2pix_lib.explorers.losses import LossExplorer
-from pix2pix_lib.explorers.player import TrainingPlayer
 
 from pix2pix_lib.devices import describe_device
 from pix2pix_lib.explorers.base import Choice, Explorer, Slider
+from pix2pix_lib.explorers.dataset import DatasetExplorer
+from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
+from pix2pix_lib.explorers.losses import LossExplorer
 from pix2pix_lib.explorers.patches import PatchExplorer
+from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
 from pix2pix_lib.explorers.unet import UNetExplorer
 
@@ -39,7 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     for kind in EXPLORERS:
         pictures, networks = measure(kind(), settings)
         network = f"{statistics.median(networks):>18.1f}{percentile(networks):>8.1f}" if networks else f"{'-':>18}"
-        print(f"{kind.__name__:<26}{statistics.median(pictures):>16.1f}{percentile(pictures):>8.1f}{network}", flush=True)
+        picture = f"{statistics.median(pictures):>16.1f}{percentile(pictures):>8.1f}"
+        print(f"{kind.__name__:<26}{picture}{network}", flush=True)
     return 0
 
 

@@ -1,6 +1,6 @@
 """Train the small networks that ship with the course, keep snapshots on the way, and draw the README's picture.
 
-    python -m benchmarks.weights             trains (about an hour), then writes data/weights and data/tour.png
+    python -m benchmarks.weights             trains (about half an hour), then writes data/weights and data/tour.png
     python -m benchmarks.weights --picture   only draws data/tour.png with the generator that is there
 
 The run lives in runs/weights; started again after an interruption, it goes on from the last whole epoch. On one kind
@@ -35,7 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--picture", action="store_true", help="draw the picture with the weights that are there")
     if not parser.parse_args(argv).picture:
         RUN.mkdir(parents=True, exist_ok=True)
-        train(RUN)
+        try:
+            train(RUN)
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+            return 130
         ship(RUN, FOLDER)
     draw_tour(ROOT / "data" / "tour.png")
     return 0
