@@ -1,0 +1,196 @@
+"""JupyterLab on loopback and a headless Chromium, for tests that use a notebook as a person at the keyboard does.
+
+Needed: playwright for Python and Chromium from the system's packages ($CHROMIUM, or found on PATH). Where one is
+missing the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is set, as CI does.
+
+The fixtures live as long as one module, not the session: playwright keeps an asyncio loop running in this thread,
+and what comes after these tests should find none.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("pix2pix_lib", "notebooks", "data/sample", "data/weights", "requirements.txt", "pyproject.toml")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
+SETTINGS = {
+    "notebook-extension/tracker": {"windowingMode": "none"},  # all cells are in the page, also those out of sight
+    "docmanager-extension/plugin": {"autosave": False},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+LONGEST_RUN = 900  # seconds for all cells of a notebook, on two slow cores that do other work too
+PATIENCE = 60_000  # milliseconds for anything else
+
+
+@dataclass
+class Lab:
+    """A JupyterLab server: its address and the token that it asks for."""
+
+    address: str
+    token: str
+
+    def request(self, path: str, method: str = "GET") -> bytes:
+        """Return the answer to a request of the server's REST interface."""
+        headers = {"Authorization": f"token {self.token}"}
+        with urlopen(Request(self.address + path, headers=headers, method=method), timeout=30) as answer:
+            return answer.read()
+
+
+@dataclass
+class Notebook:
+    """A page with a notebook whose cells have all run, and the errors that the page has had so far."""
+
+    page: object
+    errors: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    home = tmp_path_factory.mktemp("lab")
+    project = copy_project(home / "project")
+    token = secrets.token_urlsafe()
+    address = f"http://127.0.0.1:{free_port()}/"
+    with (home / "lab.log").open("w") as log:
+        server = start_lab(project, home, address, token, log)
+        try:
+            yield wait_for(Lab(address, token), server, home / "lab.log")
+        finally:
+            stop(server)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = find_chromium()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        give_up("playwright is not installed: pip install -r requirements-dev.txt")
+    if chromium is None:
+        give_up("no Chromium: install it from your system's packages, or set CHROMIUM to the program")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def notebook(browser, lab, request):
+    """The notebook of this name (without .ipynb), open and run; request.param is the name."""
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.set_default_timeout(PATIENCE)
+    opened = Notebook(page)
+    page.route("https://**", lambda route: route.fulfill())  # the badge on top; the tests need no other network
+    page.on("console", lambda message: message.type == "error" and opened.errors.append(message.text))
+    page.on("pageerror", lambda error: opened.errors.append(str(error)))
+    open_notebook(page, lab, f"notebooks/{request.param}.ipynb")
+    run_all(page)
+    assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts() == []
+    yield opened
+    page.close()
+    for kernel in json.loads(lab.request("api/kernels")):
+        lab.request(f"api/kernels/{kernel['id']}", method="DELETE")
+
+
+def give_up(reason: str) -> None:
+    """Skip the tests for this reason, or fail where they are required."""
+    (pytest.fail if os.environ.get("PIX2PIX_REQUIRE_BROWSER") else pytest.skip)(reason)
+
+
+def find_chromium() -> str | None:
+    """Return the program that CHROMIUM names, or else the first that is found on PATH."""
+    programs = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, (shutil.which(program) for program in programs if program)), None)
+
+
+def copy_project(to: Path) -> Path:
+    """Copy what the notebooks need, so that nothing which they write lands in the project."""
+    for name in NEEDED:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+        else:
+            shutil.copy(ROOT / name, to / name)
+    return to
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def start_lab(project: Path, home: Path, address: str, token: str, log) -> subprocess.Popen:
+    """Start a server with settings of its own; neither yours nor your kernels are seen, nor changed."""
+    for name, setting in SETTINGS.items():
+        file = home / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(setting))
+    environment = {
+        **os.environ, "JUPYTER_TOKEN": token, "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+    }
+    port = address.rstrip("/").rpartition(":")[2]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+               "--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={project}"]
+    return subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_for(lab: Lab, server: subprocess.Popen, log: Path) -> Lab:
+    """Return the server once it answers."""
+    end = time.monotonic() + PATIENCE / 1000
+    while server.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(URLError):
+            lab.request("api/status")
+            return lab
+        time.sleep(0.2)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+def stop(server: subprocess.Popen) -> None:
+    """Stop the server and its kernels: politely, which lets it stop the kernels, else by force."""
+    server.terminate()
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def open_notebook(page, lab: Lab, path: str) -> None:
+    """Show a notebook in JupyterLab, without the file browser beside it, and wait for its kernel."""
+    page.goto(f"{lab.address}lab/tree/{path}?reset&token={lab.token}")
+    page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+    page.keyboard.press("Control+b")
+
+
+def run_all(page) -> None:
+    """Run all cells and wait until the last one is done."""
+    page.evaluate("""() => {
+        jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.allCellsRan = true; });
+    }""")
+    page.wait_for_function("window.allCellsRan", timeout=1000 * LONGEST_RUN)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print the latencies that tests have recorded, one explorer a line."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    rows = [value for report in reports for name, value in report.user_properties if name == "latency"]
+    if rows:
+        terminalreporter.section("from key press to pixels, milliseconds")
+        terminalreporter.write_line(f"{'explorer':<26}{'median':>8}{'95 %':>8}")
+    for explorer, median, high in rows:
+        terminalreporter.write_line(f"{explorer:<26}{median:>8.0f}{high:>8.0f}")

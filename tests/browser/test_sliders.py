@@ -1,0 +1,308 @@
+"""Each explorer in its notebook, used from the keyboard: at every step the page must show what the library says.
+
+The model is the same explorer, in this process. A key press must move the page's controls as it moves the model's;
+and the page's picture, alt text, sentences and numbers must be those of the model's view.
+"""
+
+import base64
+import functools
+import io
+import re
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from PIL import Image, ImageChops
+
+from pix2pix_lib.explorers.base import Choice, Explorer, Slider, Switch
+from pix2pix_lib.explorers.dataset import DatasetExplorer
+from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
+from pix2pix_lib.explorers.losses import LossExplorer
+from pix2pix_lib.explorers.patches import PatchExplorer
+from pix2pix_lib.explorers.player import TrainingPlayer
+from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
+from pix2pix_lib.explorers.unet import UNetExplorer
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 20  # seconds for the page to follow a key press: a network may have to run, on a slow core
+PRESSES = 20  # for each median
+
+# What a panel shows: of each control its place (in a list: which option), words and range; picture and words below.
+READ = """panel => {
+    const read = widget => {
+        const handle = widget.querySelector('[role=slider]'), list = widget.querySelector('select');
+        const words = widget.querySelector('.widget-readout')?.innerText;
+        if (handle)
+            return {place: Number(handle.ariaValueText), words,
+                    range: [Number(handle.ariaValueMin), Number(handle.ariaValueMax)]};
+        if (list)
+            return {place: list.selectedIndex, words: list.value, range: [0, list.length - 1]};
+        return {place: widget.querySelector('input').checked, words: '', range: [false, true]};
+    };
+    const image = panel.querySelector('img');
+    return {
+        controls: [...panel.querySelector('.widget-gridbox').children].map(read),
+        source: image.src,
+        alt: image.alt,
+        text: panel.querySelector('[aria-live]').innerText,
+    };
+}"""
+
+LABELS = """widgets => widgets.map(
+    widget => [...widget.querySelectorAll('.widget-label, .widget-label-basic')].pop().innerText)"""
+
+# From each key press to the frame with the new picture, in milliseconds. An event carries the time of its press; that
+# a frame is on the screen is known when the next one begins.
+MEASURE = """panel => {
+    const place = panel.querySelector('img').parentElement;
+    window.pressed = [];
+    window.painted = [];
+    panel.addEventListener('keydown', event => pressed.push(event.timeStamp), true);
+    new MutationObserver(async () => {
+        await place.querySelector('img').decode();
+        requestAnimationFrame(() => requestAnimationFrame(() => painted.push(performance.now())));
+    }).observe(place, {childList: true});
+}"""
+
+# Whatever is wider than the room it has.
+CUT_OFF = """panel => [panel, ...panel.querySelectorAll('.widget-label, .widget-readout, button')]
+    .filter(part => part.offsetWidth && part.scrollWidth > part.clientWidth)
+    .map(part => part.innerText)"""
+
+
+class Case(NamedTuple):
+    """An explorer as a notebook makes it, and a slider to time: one that needs no network, where there is one."""
+
+    notebook: str
+    make: type[Explorer]
+    quick: str
+
+
+CASES = [
+    Case("01_paired_dataset", DatasetExplorer, "seed"),
+    Case("02_unet_blocks", UNetExplorer, "channel"),
+    Case("03_unet_generator", UNetExplorer, "channel"),
+    Case("04_patchgan", ReceptiveFieldExplorer, "row"),
+    Case("05_losses", LossExplorer, "real"),
+    Case("07_patch_explorer", PatchExplorer, "row"),
+    Case("07_patch_explorer", FacadeDesigner, "window_width"),
+    Case("07_patch_explorer", RectanglePainter, "left"),
+    Case("07_patch_explorer", TrainingPlayer, "percent"),
+]
+
+each_notebook = pytest.mark.parametrize("notebook", dict.fromkeys(case.notebook for case in CASES), indirect=True)
+each_panel = pytest.mark.parametrize(
+    ("notebook", "case"), [(case.notebook, case) for case in CASES], indirect=["notebook"], scope="module",
+    ids=[f"{case.notebook}-{case.make.__name__}" for case in CASES])
+
+
+class Panel:
+    """An explorer's panel in the page, found by the labels of its controls, and the model of it."""
+
+    def __init__(self, page, model: Explorer):
+        self.page, self.model = page, model
+        self.root = self.find([control.label for control in model.controls.values()])
+        self.model.set(**self.values())
+
+    def find(self, labels: list[str]):
+        """Return the panel with these labels, which may take a moment to appear."""
+        end, seen = time.monotonic() + PATIENCE, []
+        while time.monotonic() < end:
+            for panel in self.page.locator(".widget-vbox:has(> .widget-gridbox):has([aria-live])").all():
+                seen.append(panel.locator(".widget-gridbox > *").evaluate_all(LABELS))
+                if seen[-1] == labels:
+                    return panel
+            self.page.wait_for_timeout(100)
+        return pytest.fail(f"no panel has the labels {labels}; the last one has {seen[-1:]}")
+
+    def values(self) -> dict:
+        """Return the values at which the page's controls stand."""
+        shown = self.root.evaluate(READ)["controls"]
+        return {name: value_at(control, at["place"]) for (name, control), at in zip(self.model.controls.items(), shown)}
+
+    def hand(self, name: str):
+        """Return the part of a control that takes the key presses."""
+        widget = self.root.locator(".widget-gridbox > *").nth(list(self.model.controls).index(name))
+        return widget.locator("[role=slider], select, input")
+
+    def buttons(self):
+        return self.root.locator("button")
+
+    def press(self, place, keys: list[str]) -> None:
+        place.focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def check(self, **values) -> None:
+        """Check that the page comes to show what the model says when it is set to these values."""
+        self.model.set(**values)
+        end = time.monotonic() + PATIENCE
+        while (wrong := self.differences()) and time.monotonic() < end:
+            self.page.wait_for_timeout(20)
+        assert not wrong, "\n".join(wrong)
+
+    def differences(self) -> list[str]:
+        """Return what the page shows otherwise than the model says."""
+        page, view = self.root.evaluate(READ), self.model.view
+        shown = {"alt text": page["alt"], "sentences": page["text"]}
+        said = {"alt text": view.alt, "sentences": view.text}
+        for name, control in zip(self.model.controls, page["controls"]):
+            shown |= {f"{what} of {name}": control[what] for what in ("place", "words", "range")}
+            said |= {f"{what} of {name}": value for what, value in self.expected(name).items()}
+        wrong = [f"{what}: {shown[what]!r} in the page, {said[what]!r} in the model"
+                 for what in said if shown[what] != said[what]]
+        return wrong + compare_pictures(decode(page["source"]), decode(view.to_html().split('"')[1]))
+
+    def expected(self, name: str) -> dict:
+        """Return what the page should show of a control."""
+        control, value = self.model.controls[name], self.model.values[name]
+        values = values_of(self.model, name)
+        if isinstance(control, Slider):
+            words = f"{value:{'d' if control.is_whole else '.2f'}}".replace("-", "\N{MINUS SIGN}")
+            ends = [values[0], values[-1]]
+            return {"place": pytest.approx(value), "words": words, "range": pytest.approx(ends, abs=0.05)}
+        words = "" if isinstance(control, Switch) else str(value)
+        return {"place": values.index(value), "words": words, "range": [0, len(values) - 1]}
+
+
+def value_at(control, place: float):
+    """Return the value of a control at a place in the page."""
+    if isinstance(control, Choice):
+        return control.options[place]
+    if isinstance(control, Slider):
+        return int(place) if control.is_whole else round(float(place), 10)
+    return place
+
+
+def values_of(model: Explorer, name: str) -> Sequence:
+    """Return all values that a control allows now, in the page's order."""
+    control = model.controls[name]
+    if isinstance(control, Switch):
+        return [False, True]
+    if isinstance(control, Choice):
+        return control.options
+    low, high = model.range(name)
+    return [round(low + i * control.step, 10) for i in range(round((high - low) / control.step) + 1)]
+
+
+def next_step(model: Explorer, name: str) -> tuple[list[str], object, list[str]]:
+    """Return the keys that move a control by one step, the value that it has then, and the keys that move it back."""
+    control, values = model.controls[name], values_of(model, name)
+    forth, back = ["ArrowRight"], ["ArrowLeft"]
+    if isinstance(control, Switch):
+        forth = back = ["Space"]
+    elif isinstance(control, Choice) and not control.ordered:  # while a list is closed, JupyterLab takes the arrow keys
+        forth, back = ["Enter", "ArrowDown", "Enter"], ["Enter", "ArrowUp", "Enter"]
+    index = values.index(model.values[name])
+    return (forth, values[index + 1], back) if index + 1 < len(values) else (back, values[index - 1], forth)
+
+
+def decode(source: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
+
+
+def compare_pictures(shown: Image.Image, said: Image.Image) -> list[str]:
+    """Return in words how two pictures differ, if it is more than a rounding error of a network makes."""
+    if shown.size != said.size:
+        return [f"picture: the page's has {shown.size} pixels, the model's {said.size}"]
+    largest = max(high for _, high in ImageChops.difference(shown, said).getextrema())
+    return [f"picture: pixels differ by up to {largest}"] if largest > 4 else []
+
+
+def test_every_explorer_of_a_notebook_is_tested():
+    shown = set()
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        names = re.findall(r"from pix2pix_lib\.explorers\.\w+ import ([\w, ]+)", notebook.read_text(encoding="utf-8"))
+        shown |= {(notebook.stem, name) for name in ", ".join(names).split(", ") if name[:1].isupper()}
+    assert shown == {(case.notebook, case.make.__name__) for case in CASES}
+
+
+@pytest.fixture
+def panel(notebook, case):
+    return Panel(notebook.page, make_model(case.make))
+
+
+@functools.cache
+def make_model(make: type[Explorer]) -> Explorer:
+    return make()
+
+
+@each_panel
+def test_page_shows_the_view_of_the_values_that_its_controls_have(panel):
+    panel.check()
+
+
+@each_panel
+def test_nothing_is_cut_off_or_shrunk(panel):
+    assert panel.root.evaluate(CUT_OFF) == []
+    assert panel.root.locator("img").evaluate("image => image.clientWidth") == panel.model.view.image.width
+
+
+@each_panel
+def test_key_presses_move_each_control_there_and_back(panel):
+    for name in panel.model.controls:
+        before = panel.model.values[name]
+        forth, value, back = next_step(panel.model, name)
+        panel.press(panel.hand(name), forth)
+        panel.check(**{name: value})
+        panel.press(panel.hand(name), back)
+        panel.check(**{name: before})
+
+
+@each_panel
+def test_enter_presses_each_button(panel):
+    assert panel.buttons().all_inner_texts() == [action.label for action in panel.model.actions]
+    for button, action in zip(panel.buttons().all(), panel.model.actions):
+        panel.press(button, ["Enter"])
+        panel.check(**action.change(panel.model.values))
+
+
+@each_panel
+def test_tab_goes_from_one_control_to_the_next(panel):
+    first, *others = [*map(panel.hand, panel.model.controls), *panel.buttons().all()]
+    first.focus()
+    for place in others:
+        panel.page.keyboard.press("Tab")
+        if not has_focus(place):  # but the slider's number, where one can type, which comes before the next control
+            panel.page.keyboard.press("Tab")
+        assert has_focus(place), place
+
+
+def has_focus(place) -> bool:
+    return place.evaluate("place => place === document.activeElement")
+
+
+@each_panel
+def test_latency(panel, case, record_property):
+    """The goal is a median under 80 ms; the bound leaves room for a machine that is slow or does other work too."""
+    name, values = case.quick, values_of(panel.model, case.quick)
+    start = values.index(panel.model.values[name])
+    panel.root.scroll_into_view_if_needed()
+    panel.root.evaluate(MEASURE)
+    for key, value in steps(values, start):
+        panel.page.wait_for_timeout(200)  # what the press before left to do must not count
+        panel.press(panel.hand(name), [key])
+        panel.page.wait_for_function("pressed.length === painted.length", polling=100)
+        panel.check(**{name: value})
+    times = panel.page.evaluate("painted.map((time, i) => time - pressed[i])")
+    median, high = statistics.median(times), sorted(times)[-2]  # 95 % of 20 lie below
+    record_property("latency", (f"{case.notebook[:2]} {case.make.__name__}", median, high))
+    assert median < 400
+
+
+def steps(values: Sequence, index: int) -> Iterator[tuple[str, float]]:
+    """Yield the keys of a walk over the values, up to the last and down again, and the value that each leads to."""
+    up = True
+    for _ in range(PRESSES):
+        up = index == 0 or (up and index + 1 < len(values))
+        index += 1 if up else -1
+        yield ("ArrowRight" if up else "ArrowLeft"), values[index]
+
+
+@each_notebook
+def test_console_has_no_error(notebook):
+    """Defined last, so that it sees what all the key presses led to."""
+    assert notebook.errors == []
