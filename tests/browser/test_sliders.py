@@ -74,11 +74,15 @@ CUT_OFF = """panel => [panel, ...panel.querySelectorAll('.widget-label, .widget-
 
 
 class Case(NamedTuple):
-    """An explorer as a notebook makes it, and a slider to time: one that needs no network, where there is one."""
+    """An explorer as a notebook makes it, and a slider to time: one that needs no network, where there is one.
+
+    `reset` names the button that undoes what the notebook did beyond moving controls.
+    """
 
     notebook: str
     make: type[Explorer]
     quick: str
+    reset: str = ""
 
 
 CASES = [
@@ -89,7 +93,7 @@ CASES = [
     Case("05_losses", LossExplorer, "real"),
     Case("07_patch_explorer", PatchExplorer, "row"),
     Case("07_patch_explorer", FacadeDesigner, "window_width"),
-    Case("07_patch_explorer", RectanglePainter, "left"),
+    Case("07_patch_explorer", RectanglePainter, "left", "clear"),
     Case("07_patch_explorer", TrainingPlayer, "percent"),
 ]
 
@@ -106,6 +110,12 @@ class Panel:
         self.page, self.model = page, model
         self.root = self.find([control.label for control in model.controls.values()])
         self.model.set(**self.values())
+
+    def push(self, label: str) -> None:
+        """Press a button, and check that the page comes to show what it does to the model."""
+        self.press(self.root.get_by_role("button", name=label, exact=True), ["Enter"])
+        action = next(action for action in self.model.actions if action.label == label)
+        self.check(**action.change(self.model.values))
 
     def find(self, labels: list[str]):
         """Return the panel with these labels, which may take a moment to appear."""
@@ -222,7 +232,10 @@ def test_every_explorer_of_a_notebook_is_tested():
 
 @pytest.fixture
 def panel(notebook, case):
-    return Panel(notebook.page, make_model(case.make))
+    panel = Panel(notebook.page, make_model(case.make))
+    if case.reset:
+        panel.push(case.reset)
+    return panel
 
 
 @functools.cache
@@ -255,9 +268,8 @@ def test_key_presses_move_each_control_there_and_back(panel):
 @each_panel
 def test_enter_presses_each_button(panel):
     assert panel.buttons().all_inner_texts() == [action.label for action in panel.model.actions]
-    for button, action in zip(panel.buttons().all(), panel.model.actions):
-        panel.press(button, ["Enter"])
-        panel.check(**action.change(panel.model.values))
+    for action in panel.model.actions:
+        panel.push(action.label)
 
 
 @each_panel
