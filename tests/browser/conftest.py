@@ -26,6 +26,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("pix2pix_lib", "notebooks", "data/sample", "data/weights", "requirements.txt", "pyproject.toml")
+# Chromium's sandbox is refused in many containers; the pages are our own.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # all cells are in the page, also those out of sight
@@ -66,9 +67,11 @@ def lab(tmp_path_factory):
     address = f"http://127.0.0.1:{free_port()}/"
     with (home / "lab.log").open("w") as log:
         server = start_lab(project, home, address, token, log)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends the tests ends the server too
         try:
             yield wait_for(Lab(address, token), server, home / "lab.log")
         finally:
+            signal.signal(signal.SIGTERM, before)
             stop(server)
 
 

@@ -111,12 +111,6 @@ class Panel:
         self.root = self.find([control.label for control in model.controls.values()])
         self.model.set(**self.values())
 
-    def push(self, label: str) -> None:
-        """Press a button, and check that the page comes to show what it does to the model."""
-        self.press(self.root.get_by_role("button", name=label, exact=True), ["Enter"])
-        action = next(action for action in self.model.actions if action.label == label)
-        self.check(**action.change(self.model.values))
-
     def find(self, labels: list[str]):
         """Return the panel with these labels, which may take a moment to appear."""
         end, seen = time.monotonic() + PATIENCE, []
@@ -145,6 +139,12 @@ class Panel:
         place.focus()
         for key in keys:
             self.page.keyboard.press(key)
+
+    def push(self, label: str) -> None:
+        """Press a button, and check that the page comes to show what it does to the model."""
+        self.press(self.root.get_by_role("button", name=label, exact=True), ["Enter"])
+        action = next(action for action in self.model.actions if action.label == label)
+        self.check(**action.change(self.model.values))
 
     def check(self, **values) -> None:
         """Check that the page comes to show what the model says when it is set to these values."""
