@@ -55,6 +55,7 @@ class PatchExplorer(Explorer):
         self.snapshots = {snapshot.percent: snapshot for snapshot in snapshots}
         self.field = receptive_field(snapshots[-1].discriminator.model)
         self.fake_b = functools.lru_cache(64)(self._fake_b)
+        self.judged = functools.lru_cache(64)(self._judged)
         self.logits = functools.lru_cache(64)(self._logits)
         self.map_size = rows, cols = self.logits(0, snapshots[-1].percent, 0.0, "none", 0.0).shape
         percents = tuple(self.snapshots)
@@ -75,8 +76,8 @@ class PatchExplorer(Explorer):
              Action("most real", lambda values: self._extreme(values, np.argmax))],
         )
 
-    def judged(self, facade: int, percent: int, mix: float, corruption: str,
-               strength: float) -> tuple[Tensor, Tensor]:
+    def _judged(self, facade: int, percent: int, mix: float, corruption: str,
+                strength: float) -> tuple[Tensor, Tensor]:
         """Return what the discriminator gets: the input and the picture, (3, H, W) in [-1, 1]."""
         real_a, real_b = self.pairs[facade]
         other_a = self.pairs[(facade + 1) % len(self.pairs)][0]
