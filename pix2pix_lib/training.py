@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from . import processes
 from .data import DIRECTIONS
+from .engine import PLAIN, PRECISIONS, Engine, GraphedStep, choose_precision, fast_engine, step_seconds
 from .layers import NORMS, UPSAMPLINGS
 from .losses import OBJECTIVES, PIXEL_LOSSES, discriminator_loss, generator_loss, pixel_loss
 from .patchgan import PatchDiscriminator
@@ -132,15 +134,30 @@ class Pix2PixTrainer:
     `epoch` counts finished epochs, `history` holds the records of their steps. A run is a pure function of config,
     first weights and data on one kind of machine: each epoch begins by seeding torch with seed + epoch, so a run that
     goes on from the end of an epoch is bit for bit the one that was never stopped.
+
+    Args:
+        engine: how the steps are computed; the default is plain float32.
+        workers: processes that read the pairs; 0 reads them in this one, the best for pairs in memory.
+
+    In a run of several processes (see `processes`) each takes its share of every batch's pairs, and the gradients are
+    averaged: `batch_size` is that of one process.
     """
 
     def __init__(self, generator: nn.Module, discriminator: nn.Module, config: TrainConfig,
-                 device: torch.device | str = "cpu"):
-        self.generator, self.discriminator = generator.to(device), discriminator.to(device)
-        self.config, self.device = config, torch.device(device)
+                 device: torch.device | str = "cpu", engine: Engine = PLAIN, workers: int = 0):
+        self.config, self.device, self.engine, self.workers = config, torch.device(device), engine, workers
+        example = torch.zeros(config.batch_size, config.in_channels, config.image_size, config.image_size)
+        self.generator = engine.prepare(generator.to(device), example.to(device))
+        self.discriminator = engine.prepare(discriminator.to(device))
+        # What is called in a step: the networks themselves, or compiled and joined with those of other processes.
+        self._generate, self._judge = engine.compile(self.generator), engine.compile(self.discriminator)
+        self._judge_and_learn = processes.join_gradients(self._judge)
+        self._generate = processes.join_gradients(self._generate)
         betas = (config.beta1, config.beta2)
-        self.optimizer_g = torch.optim.Adam(self.generator.parameters(), lr=config.lr, betas=betas)
-        self.optimizer_d = torch.optim.Adam(self.discriminator.parameters(), lr=config.lr, betas=betas)
+        self.optimizer_g = engine.make_adam(self.generator.parameters(), config.lr, betas)
+        self.optimizer_d = engine.make_adam(self.discriminator.parameters(), config.lr, betas)
+        self.scaler = engine.make_scaler(self.device)
+        self._update = GraphedStep(self.update) if engine.graph else self.update
         self.epoch = 0
         self.history: list[StepRecord] = []
 
@@ -150,14 +167,13 @@ class Pix2PixTrainer:
         Raises:
             FloatingPointError: if a loss is not a number or infinite, with its name and the step.
         """
-        torch.manual_seed(self.config.seed + self.epoch)
         self._set_learning_rate(learning_rate(self.config, self.epoch))
         self.generator.train()
         self.discriminator.train()
         records = []
-        for real_a, real_b in DataLoader(dataset, self.config.batch_size, shuffle=True):
+        for real_a, real_b in self.batches(dataset):
             step = len(self.history) + len(records)
-            records.append(self.step(real_a.to(self.device), real_b.to(self.device), step))
+            records.append(self.step(real_a, real_b, step))
             if len(records) % 50 == 0:  # not at every step: reading a loss makes a GPU wait
                 check_finite(records[-50:])
             yield records[-1]
@@ -165,23 +181,39 @@ class Pix2PixTrainer:
         self.history.extend(as_floats(records))
         self.epoch += 1
 
+    def batches(self, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of the epoch that comes next, on the device; its random numbers follow from here."""
+        # Each process draws its own jitter and dropout; the first draws what a run of one process would.
+        torch.manual_seed(self.config.seed + self.epoch + (processes.rank() << 32))
+        sampler = processes.make_sampler(dataset, self.config.seed, self.epoch)
+        loader = DataLoader(dataset, self.config.batch_size, shuffle=sampler is None, sampler=sampler,
+                            num_workers=self.workers)
+        for real_a, real_b in loader:
+            yield self.engine.lay_out(real_a.to(self.device)), self.engine.lay_out(real_b.to(self.device))
+
     def step(self, real_a: Tensor, real_b: Tensor, step: int = 0) -> StepRecord:
         """Make one update of D, then one of G, on a batch of inputs and targets, (N, C, H, W) in [-1, 1]."""
-        fake_b = self.generator(real_a)
+        return StepRecord(self.epoch, step, *self._update(real_a, real_b))
+
+    def update(self, real_a: Tensor, real_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Do what `step` does, as plainly as it stands here; returns loss_d, loss_g_gan, loss_g_l1, detached."""
+        with self.engine.autocast(self.device):
+            fake_b = self._generate(real_a)
+        fake_b = fake_b.float()
         loss_d = self.step_discriminator(real_a, real_b, fake_b)
         loss_g_gan, loss_g_l1 = self.step_generator(real_a, real_b, fake_b)
-        return StepRecord(self.epoch, step, loss_d, loss_g_gan, loss_g_l1)
+        self.scaler.update()
+        return loss_d, loss_g_gan, loss_g_l1
 
     def step_discriminator(self, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> Tensor:
         """Make D tell real_b from fake_b, given real_a; G does not learn from it. Returns D's loss, detached."""
         if self.config.lambda_gan == 0:
             return torch.zeros((), device=self.device)
-        real_logits = self.discriminator(real_a, real_b)
-        fake_logits = self.discriminator(real_a, fake_b.detach())  # the gradient ends here, before G
-        loss_d = 0.5 * discriminator_loss(real_logits, fake_logits, self.config.objective)
-        self.optimizer_d.zero_grad()
-        loss_d.backward()
-        self.optimizer_d.step()
+        with self.engine.autocast(self.device):
+            real_logits = self._judge_and_learn(real_a, real_b)
+            fake_logits = self._judge_and_learn(real_a, fake_b.detach())  # the gradient ends here, before G
+        loss_d = 0.5 * discriminator_loss(real_logits.float(), fake_logits.float(), self.config.objective)
+        self._descend(self.optimizer_d, loss_d)
         return loss_d.detach()
 
     def step_generator(self, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,14 +221,20 @@ class Pix2PixTrainer:
         self.discriminator.requires_grad_(False)  # D passes the gradient on to G and keeps none
         loss_g_gan = torch.zeros((), device=self.device)
         if self.config.lambda_gan > 0:
-            loss_g_gan = generator_loss(self.discriminator(real_a, fake_b), self.config.objective)
+            with self.engine.autocast(self.device):
+                fake_logits = self._judge(real_a, fake_b)
+            loss_g_gan = generator_loss(fake_logits.float(), self.config.objective)
         loss_g_l1 = pixel_loss(fake_b, real_b, self.config.pixel_loss)
         loss_g = self.config.lambda_gan * loss_g_gan + self.config.lambda_l1 * loss_g_l1
-        self.optimizer_g.zero_grad()
-        loss_g.backward()
-        self.optimizer_g.step()
+        self._descend(self.optimizer_g, loss_g)
         self.discriminator.requires_grad_(True)
         return loss_g_gan.detach(), loss_g_l1.detach()
+
+    def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        """Make one update of the optimiser's parameters; the scaler is transparent except in fp16."""
+        optimizer.zero_grad()
+        self.scaler.scale(loss).backward()
+        self.scaler.step(optimizer)
 
     def translate(self, real_a: Tensor) -> Tensor:
         """Return the generator's images for a batch, as the paper makes them: see `translate`."""
@@ -207,28 +245,74 @@ class Pix2PixTrainer:
         return {
             "generator": self.generator.state_dict(), "discriminator": self.discriminator.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(), "optimizer_d": self.optimizer_d.state_dict(),
+            "scaler": self.scaler.state_dict(), "precision": self.engine.precision,
             "epoch": self.epoch, "config": asdict(self.config), "history": [asdict(r) for r in self.history],
         }
 
     def load_state_dict(self, state: dict) -> None:
-        """Take over a state made by `state_dict` of a trainer with networks of the same shape."""
+        """Take over a state made by `state_dict` of a trainer with networks of the same shape, of whatever engine."""
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
-        self.optimizer_g.load_state_dict(state["optimizer_g"])
-        self.optimizer_d.load_state_dict(state["optimizer_d"])
+        _load_moments(self.optimizer_g, state["optimizer_g"])
+        _load_moments(self.optimizer_d, state["optimizer_d"])
+        if state["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(state["scaler"])
         self.epoch = state["epoch"]
         self.history = [StepRecord(**record) for record in state["history"]]
 
     def _set_learning_rate(self, lr: float) -> None:
         for optimizer in (self.optimizer_g, self.optimizer_d):
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(lr)  # in place: a recorded graph reads it there
+                else:
+                    group["lr"] = lr
 
 
-def make_trainer(config: TrainConfig, device: torch.device | str = "cpu") -> Pix2PixTrainer:
+def _load_moments(optimizer: torch.optim.Optimizer, saved: dict) -> None:
+    """Load Adam's averages into an optimiser; how it computes, and the memory format, stay as they are."""
+    own = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
+    for parameter, state in optimizer.state.items():
+        for name in ("exp_avg", "exp_avg_sq"):
+            state[name] = torch.empty_like(parameter).copy_(state[name])
+
+
+def make_trainer(config: TrainConfig, device: torch.device | str = "cpu", engine: Engine = PLAIN,
+                 workers: int = 0) -> Pix2PixTrainer:
     """Return a trainer with new networks, whose first weights follow from config.seed alone."""
     torch.manual_seed(config.seed)
-    return Pix2PixTrainer(make_generator(config), make_discriminator(config), config, device)
+    return Pix2PixTrainer(make_generator(config), make_discriminator(config), config, device, engine, workers)
+
+
+def choose_engine(config: TrainConfig, device: torch.device, precision: str = "auto") -> tuple[Engine, str]:
+    """Return the fastest engine for a run in a precision, and the reason for the precision in a few words.
+
+    `auto` goes by the hardware; on a CPU it times two steps of the config's own networks in float32 and in bf16.
+    Torch's random numbers do not change.
+
+    Raises:
+        ValueError: if `precision` is not one of `PRECISIONS`, or the device cannot compute in it.
+    """
+    check_choice("precision", precision, PRECISIONS)
+    reason = "as asked for"
+    if precision == "auto":
+        precision, reason = choose_precision(device, lambda name: _probe(config, device, name))
+    if precision == "fp16" and device.type != "cuda":
+        raise ValueError(f"fp16 needs a GPU for its loss scaling; got device {device}: choose auto, bf16 or float32")
+    return fast_engine(precision, device, config.batch_size), reason
+
+
+def _probe(config: TrainConfig, device: torch.device, precision: str) -> float:
+    """Return the seconds of one step of the config's networks on random images, in a precision."""
+    with torch.random.fork_rng([]):
+        trainer = make_trainer(config, device, fast_engine(precision, device, config.batch_size))
+        sides = [torch.rand(config.batch_size, channels, config.image_size, config.image_size) * 2 - 1
+                 for channels in (config.in_channels, config.out_channels)]
+        real_a, real_b = (trainer.engine.lay_out(side.to(device)) for side in sides)
+        return step_seconds(lambda: trainer.step(real_a, real_b))
+
+
 
 
 @torch.no_grad()
@@ -262,11 +346,11 @@ def validation_l1(trainer: Pix2PixTrainer, dataset: Dataset) -> float:
 
 
 def as_floats(records: list[StepRecord]) -> list[StepRecord]:
-    """Return the records with plain numbers for losses, fetched from the device together."""
+    """Return the records with plain numbers for losses, fetched together; of several processes, their means."""
     if not records:
         return []
-    losses = torch.stack([torch.stack([r.loss_d, r.loss_g_gan, r.loss_g_l1]) for r in records]).tolist()
-    return [StepRecord(r.epoch, r.step, *row) for r, row in zip(records, losses)]
+    losses = torch.stack([torch.stack([r.loss_d, r.loss_g_gan, r.loss_g_l1]) for r in records])
+    return [StepRecord(r.epoch, r.step, *row) for r, row in zip(records, processes.mean(losses).tolist())]
 
 
 def check_finite(records: list[StepRecord]) -> None:

@@ -1,0 +1,202 @@
+"""Time and memory of a training step: the paper's, in plain float32, against this library's.
+
+python -m benchmarks.step [--batches 1 4 16] [--compile] prints one table for the processor and, where there is one,
+one for the GPU: the paper's networks at 256x256, all variants interleaved in one run, the reference first in each
+round. The share is that of the machine's best matrix product in the same precision. Peak memory is that of a process
+of its own. The last lines say how long a step of the lessons waits for its data.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from pix2pix_lib.costs import matmul_rate, step_flops, synchronize
+from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.devices import describe_device
+from pix2pix_lib.engine import DTYPES, fast_engine
+from pix2pix_lib.facades import write_dataset
+from pix2pix_lib.patchgan import PatchDiscriminator
+from pix2pix_lib.training import TrainConfig, make_trainer
+from pix2pix_lib.unet import UNet
+
+PAPER = TrainConfig(image_size=256, base_channels=64, disc_channels=64, depth=8, upsampling="transposed", lr=2e-4)
+
+
+def reference_step(generator, discriminator, optimizer_g, optimizer_d, real_a, real_b) -> None:
+    """Make one step as the paper has it, with nothing but eager float32 torch."""
+    fake_b = generator(real_a)
+    real_logits = discriminator(real_a, real_b)
+    fake_logits = discriminator(real_a, fake_b.detach())
+    loss_d = 0.5 * (F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean())
+    optimizer_d.zero_grad()
+    loss_d.backward()
+    optimizer_d.step()
+
+    discriminator.requires_grad_(False)
+    loss_g = F.softplus(-discriminator(real_a, fake_b)).mean() + 100 * F.l1_loss(fake_b, real_b)
+    optimizer_g.zero_grad()
+    loss_g.backward()
+    optimizer_g.step()
+    discriminator.requires_grad_(True)
+
+
+@dataclass
+class Variant:
+    """One way to make a step: `run()` makes one on the variant's own networks."""
+
+    name: str
+    dtype: torch.dtype
+    run: Callable[[], object]
+
+
+def make_variant(name: str, batch: int, device: torch.device) -> Variant:
+    """Return "reference", or an engine: a precision with "compiled" or "eager" behind it, where it differs."""
+    torch.manual_seed(0)
+    real_a, real_b = (torch.rand(2, batch, 3, 256, 256) * 2 - 1).to(device)
+    if name == "reference":
+        networks = UNet().to(device), PatchDiscriminator().to(device)
+        adams = [torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in networks]
+        return Variant(name, torch.float32, lambda: reference_step(*networks, *adams, real_a, real_b))
+    precision, _, extra = name.partition(" ")
+    engine = replace(fast_engine(precision, device, batch), compiled=extra == "compiled")
+    if extra == "eager":
+        engine = replace(engine, graph=False)
+    trainer = make_trainer(replace(PAPER, batch_size=batch), device, engine)
+    inputs = engine.lay_out(real_a), engine.lay_out(real_b)
+    return Variant(name, DTYPES[precision], lambda: trainer.step(*inputs))
+
+
+def names_for(device: torch.device, compiled: bool) -> list[str]:
+    """Return the variants to compare on a device."""
+    names = ["reference", "float32", "bf16"]
+    if device.type == "cuda":
+        names += ["bf16 eager", "fp16"]
+    return names + (["bf16 compiled"] if compiled else [])
+
+
+def time_step(variant: Variant, device: torch.device) -> float:
+    """Return the seconds of one step."""
+    synchronize(device)
+    start = time.perf_counter()
+    variant.run()
+    synchronize(device)
+    return time.perf_counter() - start
+
+
+def peak_memory(name: str, batch: int, device: torch.device) -> float:
+    """Return the GiB that a process with this variant alone has needed after five steps."""
+    command = [sys.executable, "-m", "benchmarks.step", "--alone", name, "--batches", str(batch), "--on", str(device)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def run_alone(name: str, batch: int, device: torch.device) -> float:
+    """Make five steps and return the peak memory in GiB: the GPU's, or the whole process's on a CPU."""
+    variant = make_variant(name, batch, device)
+    for _ in range(5):
+        variant.run()
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    return process_peak() / 2**30
+
+
+def process_peak() -> int:
+    """Return the most bytes that this process has held; where Linux does not say it, what getrusage says.
+
+    On Linux getrusage would count what the parent process held before this one took its place.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def compare(batch: int, device: torch.device, names: list[str], rounds: int, ceilings: dict) -> None:
+    """Print one row a variant: the medians over the rounds, of which the first ones only warm up."""
+    variants = [make_variant(name, batch, device) for name in names]
+    seconds = {variant.name: [] for variant in variants}
+    warm_up = 1 if device.type == "cpu" else 10
+    for turn in range(warm_up + rounds):
+        for variant in variants:
+            took = time_step(variant, device)
+            if turn >= warm_up:
+                seconds[variant.name].append(took)
+    networks = UNet().to(device), PatchDiscriminator().to(device)
+    flops = step_flops(*networks, *torch.zeros(2, batch, 3, 256, 256, device=device))
+    reference = statistics.median(seconds["reference"])
+    for variant in variants:
+        median = statistics.median(seconds[variant.name])
+        share = flops / median / ceilings[variant.dtype]
+        memory = peak_memory(variant.name, batch, device)
+        print(f"| {batch} | {variant.name} | {1000 * median:.0f} | {reference / median:.2f} | "
+              f"{flops / median / 1e9:.0f} | {share:.0%} | {memory:.2f} |", flush=True)
+
+
+def compare_all(batches: list[int], device: torch.device, compiled: bool) -> None:
+    """Print the table of one device."""
+    names = names_for(device, compiled)
+    dtypes = {DTYPES[name.split()[0]] for name in names[1:]}
+    ceilings = {dtype: matmul_rate(device, dtype) for dtype in dtypes}
+    print(f"\n{describe_device(device)}, torch {torch.__version__}; best matrix product: "
+          + ", ".join(f"{str(dtype)[6:]} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in ceilings.items()))
+    print("| batch | step | ms | times the reference | GFLOP/s | share of the ceiling | peak memory, GiB |")
+    print("|---|---|---|---|---|---|---|")
+    for batch in batches:
+        compare(batch, device, names, {1: 9, 4: 7}.get(batch, 4), ceilings)
+
+
+def print_data_wait(device: torch.device, steps: int = 20) -> None:
+    """Print which part of a step at batch 4 and 128x128 is spent waiting for pairs, from memory and from files."""
+    config = TrainConfig(batch_size=4)
+    with tempfile.TemporaryDirectory() as folder:
+        write_dataset(Path(folder) / "facades", {"train": 4 * steps, "val": 1}, config.image_size)
+        pairs = find_pairs(Path(folder) / "facades", "train")
+        for in_memory, workers in ((True, 0), (False, 0), (False, 1)):
+            dataset = PairedDataset(pairs, size=config.image_size, in_memory=in_memory)
+            trainer = make_trainer(config, device, fast_engine("float32", device, 4), workers)
+            waits, steps_taken = [], []
+            loader = trainer.batches(dataset)
+            start = time.perf_counter()
+            for real_a, real_b in loader:
+                arrived = time.perf_counter()
+                trainer.step(real_a, real_b)
+                synchronize(device)
+                waits.append(arrived - start)
+                start = time.perf_counter()
+                steps_taken.append(start - arrived)
+            # the first wait starts the reading process and is paid once an epoch; the first step sets up torch
+            share = sum(waits[1:]) / (sum(waits[1:]) + sum(steps_taken[1:]))
+            source = "memory" if in_memory else f"files, {workers} reading processes"
+            print(f"waiting for data at batch 4, 128x128, from {source}: {share:.2%} of the time")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--compile", action="store_true", help="also bf16 with torch.compile (a minute or more each)")
+    parser.add_argument("--on", help="one device only")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)  # how peak_memory calls this script
+    arguments = parser.parse_args()
+    gpus = ["cuda"] if torch.cuda.is_available() else []
+    devices = [torch.device(name) for name in ([arguments.on] if arguments.on else ["cpu", *gpus])]
+    if arguments.alone:
+        print(run_alone(arguments.alone, arguments.batches[0], devices[0]))
+        return
+    for device in devices:
+        compare_all(arguments.batches, device, arguments.compile)
+        print_data_wait(device)
+
+
+if __name__ == "__main__":
+    main()

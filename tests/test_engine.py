@@ -1,0 +1,274 @@
+"""Fast engines: the same numbers, sooner."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from pix2pix_lib import engine as engines
+from pix2pix_lib import training
+from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint
+from pix2pix_lib.data import facade_tensors
+from pix2pix_lib.engine import (
+    PLAIN,
+    ConvAsProduct,
+    Engine,
+    GraphedStep,
+    TransposedConvAsProduct,
+    choose_precision,
+    fast_engine,
+)
+from pix2pix_lib.training import TrainConfig, choose_engine, make_generator, make_trainer
+
+CPU = torch.device("cpu")
+CONFIG = TrainConfig(image_size=32, base_channels=8, disc_channels=8, disc_layers=1, depth=4, dropout=0.0, lr=2e-4,
+                     epochs=100, seed=3)
+
+
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+NO_COMPILER = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")),
+                                 reason="torch.compile needs a C++ compiler, and there is none")
+# torch.compile looks at the .grad of every tensor, and means to hide the warning that this brings.
+COMPILE_WARNING = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf Tensor")
+EAGER = [
+    *(pytest.param("cpu", fast_engine(name, CPU), id=f"cpu-{name}") for name in ("float32", "bf16")),
+    *(pytest.param("cuda", fast_engine(name, torch.device("cuda")), id=f"cuda-{name}", marks=NO_GPU)
+      for name in ("float32", "bf16", "fp16")),
+]
+
+
+@pytest.fixture(scope="module")
+def facades():
+    pairs = [facade_tensors(seed, 32) for seed in range(40)]
+    return TensorDataset(torch.stack([a for a, _ in pairs]), torch.stack([b for _, b in pairs]))
+
+
+@pytest.fixture(scope="module")
+def plain_losses(facades):
+    return losses_of_200_steps(facades, "cpu", PLAIN)
+
+
+def losses_of_200_steps(dataset, device, engine, config=CONFIG) -> torch.Tensor:
+    """Return (200, 3): loss_d, loss_g_gan and loss_g_l1 of each step."""
+    trainer = make_trainer(config, device, engine)
+    while len(trainer.history) < 200:
+        for _ in trainer.run_epoch(dataset):
+            pass
+    return torch.tensor([[r.loss_d, r.loss_g_gan, r.loss_g_l1] for r in trainer.history[:200]])
+
+
+@pytest.mark.parametrize(("device", "engine"), EAGER)
+def test_losses_stay_near_those_of_plain_float32_for_200_steps(device, engine, facades, plain_losses):
+    assert_near(losses_of_200_steps(facades, device, engine), plain_losses)
+
+
+@NO_COMPILER
+@COMPILE_WARNING
+def test_compiled_losses_stay_near_those_of_plain_float32_for_200_steps(facades):
+    config = replace(CONFIG, depth=2, disc_layers=0)  # compiling takes long, for every layer
+    compiled = replace(PLAIN, compiled=True)
+    assert_near(losses_of_200_steps(facades, "cpu", compiled, config),
+                losses_of_200_steps(facades, "cpu", PLAIN, config))
+
+
+def assert_near(losses: torch.Tensor, expected: torch.Tensor) -> None:
+    """Hold each loss to 0.06, the means of 20 steps to 0.02, and the first three steps to 0.005."""
+    difference = (losses - expected).abs()
+    assert difference.max() < 0.06  # at every step; without dropout, whose noise depends on the memory format
+    assert difference.reshape(10, 20, 3).mean(dim=1).max() < 0.02
+    assert difference[:3].max() < 5e-3  # before small differences have grown
+
+
+def same_convolution(layer, product, x):
+    product.load_state_dict(layer.state_dict())
+    copies = [x.clone().requires_grad_() for _ in range(2)]
+    results = [net(copy) for net, copy in zip((layer, product), copies)]
+    torch.testing.assert_close(results[1], results[0])
+    weights = torch.randn_like(results[0])
+    for result in results:
+        (result * weights).sum().backward()
+    torch.testing.assert_close(copies[1].grad, copies[0].grad)
+    for name, parameter in layer.named_parameters():
+        torch.testing.assert_close(product.get_parameter(name).grad, parameter.grad)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(4, 2, 1), (3, 1, 1), (4, 1, 1), (1, 1, 0), (7, 1, 3)])
+@pytest.mark.parametrize("size", [(8, 8), (7, 10)])
+def test_convolution_as_product_is_the_convolution(kernel, stride, padding, bias, size):
+    options = {"kernel_size": kernel, "stride": stride, "padding": padding, "bias": bias, "dtype": torch.float64}
+    x = torch.randn(3, 5, *size, dtype=torch.float64)
+    same_convolution(nn.Conv2d(5, 6, **options), ConvAsProduct(5, 6, **options), x)
+    same_convolution(nn.ConvTranspose2d(5, 6, **options), TransposedConvAsProduct(5, 6, **options), x)
+
+
+def test_only_convolutions_on_small_maps_become_products():
+    generator = make_generator(TrainConfig(image_size=128, base_channels=4, depth=5, upsampling="transposed"))
+    weights = {name: value.clone() for name, value in generator.state_dict().items()}
+    fast_engine("float32", CPU).prepare(generator, torch.zeros(1, 3, 128, 128))
+    kinds = [type(block.conv) for block in generator.downs] + [type(block.upsample) for block in generator.ups]
+    # maps of 64, 32 pixels on the way down stay; 16, 8, 4 and, on the way up, 4, 8, 16 are small; 32 stays
+    assert kinds == [nn.Conv2d] * 2 + [ConvAsProduct] * 3 + [TransposedConvAsProduct] * 3 + [nn.ConvTranspose2d]
+    assert weights.keys() == generator.state_dict().keys()
+    assert all(torch.equal(value, weights[name]) for name, value in generator.state_dict().items())
+
+
+def test_prepared_network_gives_the_same_image_and_gradients():
+    plain, fast = make_generator(CONFIG), make_generator(CONFIG)
+    fast.load_state_dict(plain.state_dict())
+    fast_engine("float32", CPU).prepare(fast, torch.zeros(2, 3, 32, 32))
+    x = torch.rand(2, 3, 32, 32) * 2 - 1
+    for network in (plain, fast):
+        network(x).square().sum().backward()
+    torch.testing.assert_close(fast(x), plain(x))
+    for name, parameter in plain.named_parameters():
+        torch.testing.assert_close(fast.get_parameter(name).grad, parameter.grad, rtol=1e-3, atol=1e-3)
+
+
+def test_preparing_leaves_running_averages_and_mode_alone():
+    generator = make_generator(CONFIG)
+    before = [value.clone() for value in generator.buffers()]
+    fast_engine("float32", CPU).prepare(generator, torch.rand(1, 3, 32, 32))
+    assert generator.training
+    assert all(torch.equal(a, b) for a, b in zip(before, generator.buffers()))
+
+
+@pytest.mark.parametrize(("device", "engine"), EAGER)
+def test_parameters_moments_and_losses_are_float32_in_every_engine(device, engine, facades):
+    trainer = make_trainer(CONFIG, device, engine)
+    real_a, real_b = (engine.lay_out(side[:1].to(device)) for side in facades.tensors)
+    record = trainer.step(real_a, real_b)
+    for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
+        for parameter, state in optimizer.state.items():
+            assert parameter.dtype == parameter.grad.dtype == state["exp_avg"].dtype == torch.float32
+    assert {loss.dtype for loss in (record.loss_d, record.loss_g_gan, record.loss_g_l1)} == {torch.float32}
+
+
+def test_bf16_engine_convolves_in_bf16():
+    trainer = make_trainer(CONFIG, "cpu", fast_engine("bf16", CPU))
+    seen = set()
+    for network in (trainer.generator, trainer.discriminator):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                layer.register_forward_hook(lambda layer, inputs, output: seen.add(output.dtype))
+    trainer.step(*torch.rand(2, 1, 3, 32, 32))
+    assert seen == {torch.bfloat16}
+    assert trainer.translate(torch.rand(1, 3, 32, 32)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("before", "after"), [("plain", "float32"), ("float32", "plain"), ("bf16", "plain"),
+                                               ("float32", "bf16")])
+def test_run_goes_on_with_another_engine(before, after, facades, tmp_path):
+    made = {"plain": PLAIN, "float32": fast_engine("float32", CPU), "bf16": fast_engine("bf16", CPU)}
+    straight, first, second = (make_trainer(CONFIG, "cpu", engine) for engine in (PLAIN, made[before], made[after]))
+    for trainer, epochs in ((straight, 2), (first, 1)):
+        for _ in range(epochs):
+            for _ in trainer.run_epoch(facades):
+                pass
+    save_checkpoint(tmp_path / "last.pt", first)
+    load_checkpoint(tmp_path / "last.pt", second)
+    for group in (*second.optimizer_g.param_groups, *second.optimizer_d.param_groups):
+        assert bool(group["fused"]) == second.engine.fused
+    for parameter, state in second.optimizer_g.state.items():
+        assert state["exp_avg"].stride() == parameter.stride()
+    for _ in second.run_epoch(facades):
+        pass
+    for ours, expected in zip(second.history[40:], straight.history[40:]):
+        assert ours.loss_g_l1 == pytest.approx(expected.loss_g_l1, abs=0.02)
+        assert ours.loss_d == pytest.approx(expected.loss_d, abs=0.02)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_resume_is_bit_exact_in_fast_engines(precision, facades, tmp_path):
+    config, engine = replace(CONFIG, dropout=0.5), fast_engine(precision, CPU)
+    straight, first, second = (make_trainer(config, "cpu", engine) for _ in range(3))
+    for trainer, epochs in ((straight, 2), (first, 1)):
+        for _ in range(epochs):
+            for _ in trainer.run_epoch(facades):
+                pass
+    save_checkpoint(tmp_path / "last.pt", first)
+    load_checkpoint(tmp_path / "last.pt", second)
+    for _ in second.run_epoch(facades):
+        pass
+    assert second.history == straight.history
+    for ours, expected in zip(second.generator.parameters(), straight.generator.parameters()):
+        assert torch.equal(ours, expected)
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((6, 1), "float32"), ((7, 5), "fp16"), ((8, 0), "bf16"),
+                                                       ((9, 0), "bf16")])
+def test_precision_of_a_gpu_follows_its_capability(capability, precision, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    chosen, reason = choose_precision(torch.device("cuda"), probe=None)
+    assert chosen == precision and f"{capability[0]}.{capability[1]}" in reason
+
+
+@pytest.mark.parametrize(("float32", "bf16", "precision"), [(1.0, 0.5, "bf16"), (1.0, 0.95, "float32"),
+                                                            (1.0, 4.0, "float32")])
+def test_precision_of_a_cpu_follows_the_clock(float32, bf16, precision):
+    chosen, reason = choose_precision(CPU, {"float32": float32, "bf16": bf16}.get)
+    assert chosen == precision and f"{float32 / bf16:.1f} times" in reason
+
+
+def test_probe_changes_no_random_numbers():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    chosen, reason = choose_engine(CONFIG, CPU)
+    assert chosen == fast_engine(chosen.precision, CPU) and "times as fast" in reason
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_graph_is_for_small_batches_on_a_gpu_without_scaler():
+    cuda = torch.device("cuda")
+    assert fast_engine("bf16", cuda, 1).graph and fast_engine("float32", cuda, 4).graph
+    others = fast_engine("bf16", cuda, 16), fast_engine("fp16", cuda), fast_engine("bf16", CPU)
+    assert not any(engine.graph for engine in others)
+
+
+@pytest.mark.parametrize(("precision", "words"), [("half", "precision must be one of auto, float32, bf16, fp16"),
+                                                  ("fp16", "fp16 needs a GPU")])
+def test_precision_that_cannot_be_is_refused(precision, words):
+    with pytest.raises(ValueError, match=words):
+        choose_engine(CONFIG, CPU, precision)
+
+
+def test_engine_refuses_an_unknown_precision():
+    with pytest.raises(ValueError, match="precision must be one of float32, bf16, fp16; got 'int8'"):
+        Engine("int8")
+
+
+def test_graphed_step_makes_every_step_once():
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU to record a graph on")
+    total = torch.zeros((), device="cuda")
+
+    def step(a, b):
+        total.add_((a * b).sum())
+        return total * 1, total * 2
+
+    graphed = GraphedStep(step)
+    for number in range(1, 9):
+        rows = 1 if number == 6 else 2  # one batch is smaller
+        images = torch.full((rows, 3), 2.0, device="cuda")
+        expected = total.item() + 4 * images.numel()
+        assert [loss.item() for loss in graphed(images, images)] == [expected, 2 * expected]
+
+
+def test_probing_asks_only_for_the_precisions_compared(monkeypatch):
+    asked = []
+    monkeypatch.setattr(training, "_probe", lambda config, device, name: asked.append(name) or 1.0)
+    assert choose_engine(CONFIG, CPU)[0].precision == "float32"
+    assert asked == ["float32", "bf16"]
+    assert choose_engine(CONFIG, CPU, "bf16") == (fast_engine("bf16", CPU), "as asked for")
+    assert asked == ["float32", "bf16"]
+
+
+def test_step_seconds_warms_up_first(monkeypatch):
+    clock = iter([0.0, 3.0, 10.0, 12.0])
+    monkeypatch.setattr(engines.time, "perf_counter", lambda: next(clock))
+    calls = []
+    assert engines.step_seconds(lambda: calls.append(1)) == 2.0
+    assert len(calls) == 3
