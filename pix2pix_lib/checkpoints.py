@@ -7,27 +7,41 @@ nothing that runs. A network alone is a safetensors file with a JSON card beside
 import hashlib
 import json
 import pickle
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from .files import replacing
 from .patchgan import PatchDiscriminator
-from .training import Pix2PixTrainer, TrainConfig, make_discriminator, make_generator
+from .training import Pix2PixTrainer, StepRecord, TrainConfig, make_discriminator, make_generator
 from .unet import UNet
 
 MAY_CHANGE = ("epochs",)  # a run may go on for longer; every other setting belongs to the run
+NETWORKS = {"generator": "optimizer_g", "discriminator": "optimizer_d"}  # entries of a checkpoint: each with its Adam
+KINDS = {"epoch": int, "config": dict, "history": list, **dict.fromkeys([*NETWORKS, *NETWORKS.values()], dict)}
+RECORD = {option.name for option in fields(StepRecord)}
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what Adam keeps for each parameter
 
 
-def save_checkpoint(path: Path | str, trainer: Pix2PixTrainer) -> None:
-    """Write the state of a run; an older checkpoint is replaced only by a whole new one."""
-    with replacing(Path(path)) as temporary:
-        torch.save(trainer.state_dict(), temporary)
+def save_checkpoint(path: Path | str, trainer: Pix2PixTrainer, make_folder: bool = True) -> None:
+    """Write the state of a run; an older checkpoint is replaced only by a whole new one.
+
+    Raises:
+        OSError: if the file cannot be written, as on a full disk; the older one is then as it was.
+    """
+    with replacing(Path(path), make_folder) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(trainer.state_dict(), file)
+        except RuntimeError as error:  # of torch's own, about the half of a file that a failed write left
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(path: Path | str, trainer: Pix2PixTrainer) -> None:
@@ -35,34 +49,56 @@ def load_checkpoint(path: Path | str, trainer: Pix2PixTrainer) -> None:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no checkpoint, is damaged, or belongs to a run with other settings; the trainer is then
-            as it was.
+        ValueError: if it is no checkpoint, is damaged, or belongs to a run with other settings or another model; the
+            trainer is then as it was.
     """
     state = read_checkpoint(path)
-    changed = changed_settings(state["config"], asdict(trainer.config))
-    if changed:
-        raise ValueError(f"{path} belongs to a run with other settings: {'; '.join(changed)}. "
-                         f"Use the settings of that run, or another folder for the new one")
+    check_settings(path, state, trainer.config)
+    problem = _misfit(state, trainer)
+    if problem:
+        raise ValueError(f"{path}: made by another model, {problem}; use the code that made it, or begin anew")
     trainer.load_state_dict(state)
 
 
 def read_checkpoint(path: Path | str) -> dict:
-    """Return the state in a checkpoint file, its tensors on the CPU.
+    """Return the state in a checkpoint file, its tensors on the CPU; whether it fits a trainer is not looked at.
 
     Raises:
         FileNotFoundError, ValueError: as `load_checkpoint`.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch writes checksums, and compares none
+            program = any(name.endswith("/constants.pkl") for name in archive.namelist())
+            damaged = archive.testzip()
+        if program:  # torch would warn, and then tell how to load it all the same
+            raise ValueError("it is a TorchScript program")
+        if damaged:
+            raise ValueError(f"its part {damaged} is damaged")
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: no such checkpoint; train first, or give another folder") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: not a readable checkpoint ({str(error).splitlines()[0]}); "
+    except Exception as error:  # damaged files make the reader raise almost anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        if isinstance(error, pickle.UnpicklingError):  # torch's text explains how to load it all the same
+            reason = "it holds more than tensors and plain data"
+        raise ValueError(f"{path}: not a readable checkpoint ({reason}); "
                          f"delete it to begin anew, or restore a copy") from error
-    expected = {"generator", "discriminator", "optimizer_g", "optimizer_d", "epoch", "config", "history"}
-    if not isinstance(state, dict) or set(state) != expected:
-        raise ValueError(f"{path}: not a checkpoint of this trainer; expected entries {', '.join(sorted(expected))}")
+    if not isinstance(state, dict) or not state.keys() >= KINDS.keys():
+        raise ValueError(f"{path}: not a checkpoint of this trainer; expected entries {', '.join(sorted(KINDS))}")
+    wrong = [name for name, kind in KINDS.items() if not isinstance(state[name], kind)]
+    if not wrong and not all(isinstance(value, int | float | str) for value in state["config"].values()):
+        wrong = ["config"]
+    if wrong:
+        raise ValueError(f"{path}: not a checkpoint of this trainer; {', '.join(wrong)} of another kind than expected")
     return state
+
+
+def check_settings(path: Path | str, state: dict, config: TrainConfig) -> None:
+    """Raise a ValueError that names each setting that a checkpoint's run had otherwise, with both values."""
+    changed = changed_settings(state["config"], asdict(config))
+    if changed:
+        raise ValueError(f"{path} belongs to a run with other settings: {'; '.join(changed)}. "
+                         f"Use the settings of that run, or another folder for the new one")
 
 
 def changed_settings(saved: dict, wanted: dict) -> list[str]:
@@ -72,18 +108,18 @@ def changed_settings(saved: dict, wanted: dict) -> list[str]:
 
 
 def save_generator(path: Path | str, generator: UNet, config: TrainConfig, card: dict | None = None,
-                   half: bool = False) -> None:
+                   half: bool = False, make_folder: bool = True) -> None:
     """Write a generator's weights as safetensors, and a JSON card beside them: settings, digest, and what `card` adds.
 
-    `half=True` stores 16-bit floats, half the size.
+    `half=True` stores 16-bit floats, half the size. The card is written last: where it is new, so are the weights.
     """
-    _save_network(Path(path), "generator", generator, config, card, half)
+    _save_network(Path(path), "generator", generator, config, card, half, make_folder)
 
 
 def save_discriminator(path: Path | str, discriminator: PatchDiscriminator, config: TrainConfig,
-                       card: dict | None = None, half: bool = False) -> None:
+                       card: dict | None = None, half: bool = False, make_folder: bool = True) -> None:
     """Write a discriminator as `save_generator` writes a generator."""
-    _save_network(Path(path), "discriminator", discriminator, config, card, half)
+    _save_network(Path(path), "discriminator", discriminator, config, card, half, make_folder)
 
 
 def load_generator(path: Path | str, device: torch.device | str = "cpu") -> tuple[UNet, TrainConfig]:
@@ -128,14 +164,78 @@ def read_card(path: Path | str) -> dict:
     return card
 
 
+def _misfit(state: dict, trainer: Pix2PixTrainer) -> str:
+    """Return in a few words the first thing in a checkpoint's state that the trainer cannot take over, or nothing."""
+    own = trainer.state_dict()
+    if state.keys() != own.keys():
+        return f"with the entries {_names(state)}, not {_names(own)}"
+    wrong = [name for name in own if not isinstance(state[name], type(own[name]))]
+    if wrong:
+        return f"its {wrong[0]} is of another kind"
+    for network, optimizer in NETWORKS.items():
+        problem = (_misfit_of_network(state[network], own[network])
+                   or _misfit_of_adam(state[optimizer], getattr(trainer, optimizer)))
+        if problem:
+            return f"its {network}'s {problem}"
+    records = all(isinstance(record, dict) and record.keys() == RECORD and all(map(_is_number, record.values()))
+                  for record in state["history"])
+    return "" if records and state["epoch"] >= 0 else "its history is of another kind"
+
+
+def _misfit_of_network(saved: dict, own: dict) -> str:
+    if saved.keys() != own.keys():
+        return f"tensors have other names: {_names(saved.keys() ^ own.keys())}"
+    for name, tensor in own.items():
+        if not _is_like(saved[name], tensor) or saved[name].dtype != tensor.dtype:
+            return f"{name} is {_form(saved[name])}, not {_form(tensor)}"
+    return ""
+
+
+def _misfit_of_adam(saved: dict, optimizer: torch.optim.Optimizer) -> str:
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments = saved.get("state")
+    if not isinstance(moments, dict) or moments.keys() not in (set(), set(range(len(parameters)))):
+        return f"Adam has not the moments of {len(parameters)} parameters"
+    for index, state in moments.items():
+        if not isinstance(state, dict) or state.keys() != MOMENTS or not _is_like(state["step"], torch.tensor(0)):
+            return f"Adam has other moments than {_names(MOMENTS)}"
+        for name in ("exp_avg", "exp_avg_sq"):
+            if not _is_like(state[name], parameters[index]):
+                return f"Adam has a moment {_form(state[name])}, not {_form(parameters[index])}"
+    return ""
+
+
+def _is_like(value: object, tensor: Tensor) -> bool:
+    """Tell whether a value is an ordinary tensor of the shape of another one."""
+    return (isinstance(value, Tensor) and value.shape == tensor.shape and value.layout == torch.strided
+            and not value.is_meta and not value.is_quantized)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _form(value: object) -> str:
+    """Return what a message says about a tensor, or about what should be one."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{'x'.join(map(str, value.shape)) or 'one number'} ({str(value.dtype).removeprefix('torch.')})"
+
+
+def _names(names: Iterable) -> str:
+    """Return the names in a few words: sorted, no more than five."""
+    names = sorted(map(str, names))
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
 def _save_network(path: Path, kind: str, network: nn.Module, config: TrainConfig, card: dict | None,
-                  half: bool) -> None:
+                  half: bool, make_folder: bool) -> None:
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     if half:
         tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
     data = safetensors.torch.save(tensors)
     card = {"network": kind, **(card or {}), "config": asdict(config), "sha256": hashlib.sha256(data).hexdigest()}
-    with replacing(path) as weights, replacing(path.with_suffix(".json")) as card_file:
+    with replacing(path.with_suffix(".json"), make_folder) as card_file, replacing(path, make_folder) as weights:
         weights.write_bytes(data)
         card_file.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
@@ -158,6 +258,9 @@ def _load_network(path: Path, kind: str, make: Callable[[TrainConfig], nn.Module
     except SafetensorError as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
     network = make(config)
-    network.load_state_dict({name: value.float() if value.is_floating_point() else value
-                             for name, value in tensors.items()})
+    tensors = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    problem = _misfit_of_network(tensors, network.state_dict())
+    if problem:
+        raise ValueError(f"{path}: not the {kind} that its card describes, its {problem}{remedy}")
+    network.load_state_dict(tensors)
     return network.to(device), config

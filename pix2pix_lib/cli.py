@@ -5,7 +5,10 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-MENDABLE = (ValueError, TypeError, OSError, FloatingPointError)  # what a person can mend; all else is a bug
+from .progress import close_bars
+
+# What a person can mend; all else is a bug.
+MENDABLE = (ValueError, TypeError, OSError, FloatingPointError, MemoryError)
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -16,9 +19,18 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def run_command(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command and return its exit status; an error that a person can mend is one line on stderr and status 2."""
+    """Run a command and return its exit status; an error that a person can mend is one line on stderr and status 2.
+
+    An interruption that the command has nothing to say about is one line and status 130.
+    """
     try:
         return command(arguments)
     except MENDABLE as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        close_bars()
+        text = " ".join(str(error).split()) or "out of memory"  # Python's own MemoryError says nothing
+        print(f"error: {text}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        close_bars()
+        print("interrupted", file=sys.stderr)
+        return 130

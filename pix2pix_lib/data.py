@@ -13,8 +13,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2 import InterpolationMode
-from torchvision.transforms.v2 import functional as transforms
 
 from .facades import make_pair
 from .images import IMAGE_SUFFIXES, image_size, read_image, to_float, to_grey
@@ -22,6 +20,18 @@ from .validation import check_choice
 
 LAYOUTS = ("auto", "pairs", "folders", "cmp")
 DIRECTIONS = ("AtoB", "BtoA")
+
+
+class _Transforms:
+    """torchvision's functional transforms, imported at first use: that takes seconds, and `--help` needs none."""
+
+    def __getattr__(self, name: str):
+        from torchvision.transforms.v2 import functional
+
+        return getattr(functional, name)
+
+
+transforms = _Transforms()
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,7 @@ class PairedDataset(Dataset):
         in_channels, out_channels: 1 (grey) or 3 (RGB) for input and target.
         multiple_of: reject images whose final size is no multiple of it: 2^depth of the U-Net.
         in_memory: decode and resize each file once, and keep it as uint8.
+        device: where pairs kept in memory lie, and are cropped and mirrored; random numbers are the CPU's all the same.
 
     Raises:
         ValueError: if an option is out of range, a file is unreadable, the images of a pair differ in size, or a size
@@ -123,7 +134,8 @@ class PairedDataset(Dataset):
 
     def __init__(self, pairs: list[Pair], *, direction: str = "AtoB", size: int | tuple[int, int] | None = 256,
                  load_size: int | tuple[int, int] | None = None, jitter: bool = True, flip: bool = True,
-                 in_channels: int = 3, out_channels: int = 3, multiple_of: int = 1, in_memory: bool = False):
+                 in_channels: int = 3, out_channels: int = 3, multiple_of: int = 1, in_memory: bool = False,
+                 device: torch.device | str = "cpu"):
         check_choice("direction", direction, DIRECTIONS)
         self.pairs, self.direction, self.jitter, self.flip = pairs, direction, jitter, flip
         for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
@@ -134,7 +146,9 @@ class PairedDataset(Dataset):
         self.load_size = _load_size(self.size, load_size) if jitter else self.size
         for pair in pairs:
             self._check_size(pair, multiple_of)
-        self._cache = [self._read(pair) for pair in pairs] if in_memory else None
+        self.in_memory, self._cache = in_memory, None
+        if in_memory:
+            self._cache = [tuple(side.to(device) for side in self._read(pair)) for pair in pairs]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -222,6 +236,8 @@ def facade_tensors(seed: int, size: int = 128, photo_seed: int | None = None) ->
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (C, H, W) uint8 to (C, *size), smoothly (bicubic with antialiasing), before any change of range."""
+    from torchvision.transforms.v2 import InterpolationMode
+
     return transforms.resize(image, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
 
 

@@ -8,8 +8,11 @@ import html
 import sys
 import time
 from collections.abc import Callable
+from weakref import WeakSet
 
 from tqdm import tqdm
+
+_bars: WeakSet = WeakSet()  # those that were made and are still in use
 
 
 def in_notebook() -> bool:
@@ -36,8 +39,17 @@ def progress_callback(label: str) -> Callable[[int, int], None]:
 def make_bar(total: int, label: str) -> "tqdm | NotebookBar":
     """Return a bar with `update()`, `set_postfix_str(text)`, `refresh()` and `close()`."""
     if in_notebook():
-        return NotebookBar(total, label)
-    return tqdm(total=total, desc=label, mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True)
+        bar = NotebookBar(total, label)
+    else:
+        bar = tqdm(total=total, desc=label, mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True)
+    _bars.add(bar)
+    return bar
+
+
+def close_bars() -> None:
+    """Close all bars, so that what is printed next begins a line of its own."""
+    for bar in list(_bars):
+        bar.close()
 
 
 class NotebookBar:

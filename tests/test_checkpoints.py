@@ -1,13 +1,17 @@
 """Files of runs and generators: whole or not at all, data and nothing else."""
 
+import copy
+import errno
 import json
 import os
 import pickle
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from killed_runs import same
 
 from pix2pix_lib.checkpoints import (
     load_checkpoint,
@@ -40,8 +44,8 @@ def test_checkpoint_holds_networks_optimisers_epoch_config_and_history(saved, ti
 def test_failed_save_keeps_the_older_checkpoint(saved, tiny_config, monkeypatch):
     before = saved.read_bytes()
 
-    def full_disk(state, path):
-        Path(path).write_bytes(b"half of it")
+    def full_disk(state, file):
+        file.write(b"half of it")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
@@ -49,6 +53,27 @@ def test_failed_save_keeps_the_older_checkpoint(saved, tiny_config, monkeypatch)
         save_checkpoint(saved, make_trainer(tiny_config))
     assert saved.read_bytes() == before
     assert [file.name for file in saved.parent.iterdir()] == ["last.pt"]
+
+
+def test_full_disk_is_told_from_torch_s_own_complaint_about_the_half_file(saved, tiny_config, monkeypatch):
+    def fail(state, file):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise RuntimeError("unexpected pos 832 vs 790")  # noqa: B904 - as torch does
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match=r"No space left on device: '.*last\.pt'"):
+        save_checkpoint(saved, make_trainer(tiny_config))
+
+
+def test_error_of_torch_s_own_while_saving_is_not_taken_for_a_full_disk(saved, tiny_config, monkeypatch):
+    def fail(state, file):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        save_checkpoint(saved, make_trainer(tiny_config))
 
 
 class Bomb:
@@ -64,6 +89,85 @@ def test_pickle_that_runs_code_is_refused(tmp_path, tiny_config, monkeypatch):
         with pytest.raises(ValueError, match="not a readable checkpoint"):
             load_checkpoint(name, make_trainer(tiny_config))
     assert not Path("exploded").exists()
+
+
+def test_refusal_does_not_tell_how_to_run_the_code_all_the_same(tmp_path, tiny_config):
+    torch.save({"generator": Bomb()}, tmp_path / "bomb.pt")
+    with pytest.raises(ValueError, match=r"\(it holds more than tensors and plain data\)"):
+        load_checkpoint(tmp_path / "bomb.pt", make_trainer(tiny_config))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04", pickle.dumps(7), b"\x80\x02."])
+def test_foreign_file_is_one_line(content, tmp_path):
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(ValueError, match="not a readable checkpoint") as caught:
+        read_checkpoint(tmp_path / "last.pt")
+    assert "\n" not in str(caught.value)
+
+
+def test_torchscript_program_is_no_checkpoint(saved):
+    with zipfile.ZipFile(saved, "a") as archive:
+        archive.writestr("archive/constants.pkl", b"")
+    with pytest.raises(ValueError, match=r"\(it is a TorchScript program\)"):
+        read_checkpoint(saved)
+
+
+def test_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="not a readable checkpoint"):
+        read_checkpoint(tmp_path)
+
+
+def test_damaged_byte_is_noticed_or_does_no_harm(saved):
+    whole, state, places = saved.read_bytes(), read_checkpoint(saved), torch.Generator().manual_seed(0)
+    refused = 0
+    for place in torch.randint(len(whole), (100,), generator=places).tolist():
+        saved.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1:])
+        try:
+            assert same(read_checkpoint(saved), state)  # a byte between the parts of the file
+        except ValueError as error:
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 70
+
+
+def first_moments(state):
+    return state["optimizer_d"]["state"][0]
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda s: s["generator"].popitem(), "generator's tensors have other names: head"),
+    (lambda s: s["discriminator"].update(more=torch.zeros(2)), "discriminator's tensors have other names: more"),
+    (lambda s: s["generator"].update({n: t[:1] for n, t in s["generator"].items() if t.dim() == 4}), r"is 1x\d+x4x4"),
+    (lambda s: s["generator"].update({n: t.half() for n, t in s["generator"].items() if t.dim() == 4}), "float16"),
+    (lambda s: s["generator"].update(dict.fromkeys(s["generator"], 7)), "is int, not "),
+    (lambda s: s["optimizer_g"].pop("state"), "generator's Adam has not the moments of"),
+    (lambda s: s["optimizer_g"]["state"].pop(0), "generator's Adam has not the moments of"),
+    (lambda s: first_moments(s).pop("exp_avg"), "discriminator's Adam has other moments than"),
+    (lambda s: first_moments(s).update(step="many"), "discriminator's Adam has other moments than"),
+    (lambda s: first_moments(s).update(exp_avg=torch.zeros(3)), "discriminator's Adam has a moment 3 "),
+    (lambda s: s["history"].append({"epoch": 1}), "history is of another kind"),
+    (lambda s: s["history"][0].update(loss_d="low"), "history is of another kind"),
+    (lambda s: s.update(epoch=-1), "history is of another kind"),
+    (lambda s: s.update(epoch="one"), "epoch of another kind"),
+    (lambda s: s.update(history={}), "history of another kind"),
+    (lambda s: s["config"].update(seed=torch.zeros(2)), "config of another kind"),
+    (lambda s: s.update(generator=[]), "generator of another kind"),
+    (lambda s: s.update(more=1), "made by another model, with the entries"),
+    (lambda s: s.pop("history"), "not a checkpoint of this trainer; expected entries"),
+])
+def test_checkpoint_of_another_model_is_refused_and_the_trainer_stays_as_it_was(change, words, saved, tiny_config):
+    state = read_checkpoint(saved)
+    change(state)
+    torch.save(state, saved)
+    trainer = make_trainer(tiny_config)
+    before = copy.deepcopy(trainer.state_dict())
+    with pytest.raises(ValueError, match=words) as caught:
+        load_checkpoint(saved, trainer)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+    after = trainer.state_dict()
+    for network in ("generator", "discriminator"):
+        assert all(torch.equal(after[network][name], before[network][name]) for name in before[network])
+    assert not after["optimizer_g"]["state"] and not after["optimizer_d"]["state"] and trainer.epoch == 0
 
 
 def test_truncated_checkpoint_is_named(saved, tiny_config):
@@ -153,6 +257,13 @@ def test_one_network_is_not_taken_for_the_other(tmp_path, tiny_config):
     save_discriminator(tmp_path / "d.safetensors", make_discriminator(tiny_config), tiny_config)
     with pytest.raises(ValueError, match="holds a discriminator, not a generator"):
         load_generator(tmp_path / "d.safetensors")
+
+
+def test_weights_of_another_network_than_the_card_s_are_refused(tmp_path, tiny_config):
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, make_generator(replace(tiny_config, base_channels=8)), tiny_config)
+    with pytest.raises(ValueError, match=r"not the generator that its card describes, its \S+ is 8x3x4x4 .*, not 4x3"):
+        load_generator(path)
 
 
 def test_damaged_file_names_the_command_that_makes_it_anew(tmp_path, tiny_config):

@@ -1,5 +1,6 @@
 """A reader meets the old file or the new one, never half of one."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -49,6 +50,17 @@ def test_missing_parent_folders_are_made_and_a_string_will_do(tmp_path):
     with replacing(str(tmp_path / "a" / "b" / "x.txt")) as temporary:
         temporary.write_text("new")
     assert (tmp_path / "a" / "b" / "x.txt").read_text() == "new"
+
+
+def test_missing_folder_that_must_not_be_made_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone: the folder is gone"), replacing(tmp_path / "gone" / "x", False):
+        pytest.fail("there is nowhere to write to")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_write_names_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '.*x\.txt'"), replacing(tmp_path / "x.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_points_at_them(tmp_path, monkeypatch):

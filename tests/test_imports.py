@@ -9,18 +9,20 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "pix2pix_lib"
 LEVELS = [  # a module may import from the levels before its own, and from its own level what stands to its left
     ["validation", "files", "progress", "cli"],
-    ["images", "layers", "losses", "receptive_field", "devices", "facade_plans", "facade_paint", "facades"],
+    ["images", "tiling", "layers", "losses", "receptive_field", "devices", "costs", "processes", "engine",
+     "facade_plans", "facade_paint", "facades"],
     ["data", "corruptions", "unet", "patchgan", "environment"],
-    ["training", "checkpoints", "trained"],
+    ["training", "checkpoints", "export", "trained"],
     ["checks", "plots"],
     ["explorers.drawing", "explorers.panel", "explorers.base"],
     [f"explorers.{name}" for name in ("dataset", "unet", "receptive_field", "patches", "losses", "designer", "player")],
-    ["train", "bundle"],
+    ["train", "translate", "bundle"],
 ]
 ORDER = [module for level in LEVELS for module in level]
 HOMES = {"matplotlib": {"plots"}, "ipywidgets": {"explorers.panel"},
          "IPython": {"plots", "progress", "explorers.panel"},
-         "torchvision": {"data", "corruptions"}, "safetensors": {"checkpoints"}, "tqdm": {"progress"}, "argparse": None}
+         "torchvision": {"data", "corruptions"}, "safetensors": {"checkpoints"}, "tqdm": {"progress"},
+         "filelock": {"files"}, "onnxruntime": {"export"}, "argparse": None}
 ALLOWED = {"torch", "numpy", "PIL", "packaging", *HOMES}
 
 

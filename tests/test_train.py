@@ -1,6 +1,7 @@
 """The training command, run as a person runs it."""
 
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -69,18 +70,55 @@ def test_run_goes_on_for_more_epochs_and_refuses_to_overwrite(data, tmp_path, ca
     assert "seed was 0, is 1" in capsys.readouterr().err
 
 
-def test_killed_run_leaves_a_loadable_checkpoint_and_resumes_exactly(data, tmp_path):
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    process = start(data, killed, "--epochs", "3")
-    wait_for(killed / "samples" / "epoch_001.png", process)
-    process.kill()
-    process.communicate()
-    assert 1 <= read_checkpoint(killed / "checkpoints" / "last.pt")["epoch"] <= 3
-    assert start(data, killed, "--epochs", "3", "--resume").communicate() and start(
-        data, straight, "--epochs", "3").communicate()
-    first, second = (read_checkpoint(out / "checkpoints" / "last.pt") for out in (straight, killed))
-    assert first["epoch"] == second["epoch"] == 3 and first["history"] == second["history"]
-    assert all(torch.equal(first["generator"][name], second["generator"][name]) for name in first["generator"])
+def test_run_says_when_nothing_is_left_to_do_and_when_too_few_epochs_are_asked_for(data, tmp_path, capsys, monkeypatch):
+    command = ["--data", str(data), "--out", str(tmp_path / "run"), *TINY, "--resume", "--epochs"]
+    assert train.main([*command[:-2], "--epochs", "2"]) == 0
+    files = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    capsys.readouterr()
+    monkeypatch.setattr(train, "load_datasets", lambda *_: pytest.fail("time was spent on the data"))
+    assert train.main([*command, "2"]) == 0
+    output, errors = capsys.readouterr()
+    assert output.startswith("nothing left to do: ") and "finished run of 2 epochs" in output and errors == ""
+    assert train.main([*command, "1"]) == 2
+    assert "holds 2 finished epochs, but --epochs is 1; give a larger number" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == files
+
+
+def test_every_kth_checkpoint_is_kept(data, tmp_path):
+    out = tmp_path / "run"
+    command = ["--data", str(data), "--out", str(out), *TINY, "--keep-every", "2", "--epochs"]
+    assert train.main([*command, "3"]) == 0
+    assert train.main([*command, "4", "--resume"]) == 0
+    kept = sorted(path.name for path in (out / "checkpoints").iterdir())
+    assert kept == ["epoch_002.pt", "epoch_004.pt", "last.pt"]
+    assert [read_checkpoint(out / "checkpoints" / name)["epoch"] for name in kept] == [2, 4, 4]
+
+
+def test_tensorboard_gets_losses_and_samples_once_each(data, tmp_path):
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: nothing to write its files with")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "run"
+    command = ["--data", str(data), "--out", str(out), *TINY, "--tensorboard", "--epochs"]
+    assert train.main([*command, "1"]) == 0
+    (out / "generator.json").unlink()  # as if it had been killed before it came to write this: it logs the epoch again
+    assert train.main([*command, "2", "--resume"]) == 0
+    events = EventAccumulator(str(out / "tensorboard")).Reload()
+    history = read_checkpoint(out / "checkpoints" / "last.pt")["history"]
+    for name in ("loss_d", "loss_g_gan", "loss_g_l1"):
+        logged = [(event.step, event.value) for event in events.Scalars(f"train/{name}")]
+        assert logged == [(record["step"], pytest.approx(record[name])) for record in history]
+    assert [event.step for event in events.Scalars("validation/l1")] == [11, 23]
+    for name in ("input", "output", "target"):
+        assert [event.step for event in events.Images(f"samples/{name}")] == [11, 23]
+
+
+def test_tensorboard_that_is_missing_is_one_line_before_any_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert train.main(["--out", str(tmp_path / "run"), "--tensorboard"]) == 2
+    assert capsys.readouterr() == ("", "error: --tensorboard needs a package that is not installed: "
+                                       "pip install tensorboard\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
@@ -105,6 +143,7 @@ def test_interrupted_run_keeps_checkpoint_and_usable_generator(data, tmp_path):
     (["--norm", "bacth"], "invalid choice: 'bacth'"),
     (["--unknown", "1"], "unrecognized arguments: --unknown 1"),
     (["--device", "warp"], "device 'warp' cannot be used"),
+    (["--keep-every", "-1"], "keep_every must be 0 or more; got -1"),
     (["--image-size", "100"], "multiples of 32"),
     (["--resume", "--out", "nothing-here"], "no such checkpoint"),
 ])
@@ -133,6 +172,47 @@ def test_loss_that_is_not_a_number_ends_the_run_with_one_line(data, tmp_path, ca
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("error: loss_") and "at step" in message
     assert read_checkpoint(out / "checkpoints" / "last.pt")["epoch"] == 0
+
+
+@pytest.mark.parametrize(("before", "flags", "after"), [
+    ("bf16", [], "bf16"), ("float32", [], "float32"), ("float32", ["--precision", "bf16"], "bf16")])
+def test_run_goes_on_in_the_precision_in_which_it_began(before, flags, after, data, tmp_path, capsys):
+    command = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu", *TINY]
+    assert train.main([*command, "--epochs", "1", "--precision", before]) == 0
+    assert f"precision {before}: as asked for" in capsys.readouterr().out
+    assert train.main([*command, "--epochs", "2", "--resume", *flags]) == 0
+    reason = "as asked for" if flags else "as the run began"
+    assert f"precision {after}: {reason}" in capsys.readouterr().out
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["precision"] == after
+
+
+def test_pairs_too_many_for_memory_are_read_from_their_files(data, tmp_path, monkeypatch):
+    config = TrainConfig(image_size=32, depth=4)
+    in_memory, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
+    needed = 15 * 6 * 36**2  # 12 + 3 pairs, enlarged to 36x36 for the crop, a byte a value
+    monkeypatch.setattr(train, "free_memory", lambda device: 4 * needed)
+    from_files, validation = train.load_datasets(data, "auto", config, torch.device("cpu"))
+    assert (in_memory.in_memory, from_files.in_memory, validation.in_memory) == (True, False, False)
+    for index in range(12):
+        torch.manual_seed(index)
+        expected = in_memory[index]
+        torch.manual_seed(index)
+        assert all(torch.equal(a, b) for a, b in zip(expected, from_files[index]))
+    monkeypatch.setattr(train, "free_memory", lambda device: 4 * needed + 4)
+    assert train.load_datasets(data, "auto", config, torch.device("cpu"))[0].in_memory
+    monkeypatch.setattr(train, "free_memory", lambda device: 0)
+    out = tmp_path / "run"  # two processes read
+    assert train.main(["--data", str(data), "--out", str(out), "--precision", "float32", "--epochs", "1", *TINY]) == 0
+
+
+@pytest.mark.parametrize(("device", "batch_size", "wanted", "steps", "compiled"), [
+    ("cpu", 1, "auto", 10**9, False), ("cpu", 1, "on", 1, True), ("cuda", 16, "auto", 10**4 - 1, False),
+    ("cuda", 16, "auto", 10**4, True), ("cuda", 16, "off", 10**9, False), ("cuda", 1, "auto", 10**9, False)])
+def test_only_long_runs_on_a_gpu_are_compiled(device, batch_size, wanted, steps, compiled, monkeypatch):
+    arguments = train.make_parser().parse_args(["--compile", wanted, "--precision", "bf16"])
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    engine = train.pick_engine(arguments, TrainConfig(batch_size=batch_size), torch.device(device), steps)
+    assert engine.compiled == compiled
 
 
 def test_every_field_of_the_config_is_a_flag_with_its_default():

@@ -1,0 +1,146 @@
+"""Kill training runs and let them go on: python tests/killed_runs.py random|writes FOLDER FLAGS...
+
+tests/test_faults.py starts this as a process of its own. It imports all once, trains once without a disturbance, and
+then forks a child for each attempt, so that an attempt takes no longer than its training. It prints one line a kill,
+and fails with an AssertionError if a killed run does not end as the undisturbed one did.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from pix2pix_lib import train
+from pix2pix_lib.checkpoints import read_checkpoint
+
+SEED, KILLS = 20, 20
+
+
+def main(kind: str, folder: str, *flags: str) -> None:
+    tqdm.set_lock(threading.RLock())  # tqdm's own is shared by all processes: a killed child would keep it for ever
+    tqdm.monitor_interval = 0  # no thread in a process that forks
+    straight, out = Path(folder) / "straight", Path(folder) / "killed"
+    assert train.main([*flags, "--out", str(straight)]) == 0
+    {"random": kill_at_random_moments, "writes": kill_at_each_write}[kind](straight, out, list(flags))
+
+
+def kill_at_random_moments(straight: Path, out: Path, flags: list[str]) -> None:
+    """Kill until KILLS kills are done; a run that comes to its end before is compared, and another one begun."""
+    pictures = sorted((straight / "samples").iterdir())
+    epoch_seconds = (pictures[-1].stat().st_mtime - pictures[0].stat().st_mtime) / (len(pictures) - 1)
+    moments = random.Random(SEED)
+    kills = 0
+    while kills < KILLS:
+        delay = moments.uniform(0, 2 * epoch_seconds)
+        if ended_before(start(out, flags), out, delay):
+            check_same(straight, out)
+            shutil.rmtree(out)
+        else:
+            kills += 1
+            print(f"kill {kills}, seed {SEED}: after {delay:.3f} s, {epochs_in(out)} epochs", flush=True)
+    finish(straight, out, flags)
+
+
+def kill_at_each_write(straight: Path, out: Path, flags: list[str]) -> None:
+    """Kill before each file takes its place, one run for each file; the first run that has no more files ends it."""
+    writes = 0
+    while not ended_before(start(out, flags, lambda n=writes: die_at_write(n)), out, 60):
+        print(f"kill before write {writes + 1}: {epochs_in(out)} epochs", flush=True)
+        finish(straight, out, flags)
+        writes += 1
+    check_same(straight, out)
+
+
+def start(out: Path, flags: list[str], prepare: Callable[[], None] = lambda: None) -> int:
+    """Train in a child, going on with the run if there is one; returns the child's process id."""
+    resume = ["--resume"] if train.last_checkpoint(out).exists() else []
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            log = os.open(log_of(out), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            prepare()
+            status = train.main([*flags, *resume, "--out", str(out)])
+        finally:
+            os._exit(status)
+    return child
+
+
+def ended_before(child: int, out: Path, seconds: float) -> bool:
+    """Wait for a child, and kill it after some seconds; tells whether it came to its end, which must be a good one."""
+    deadline = time.monotonic() + seconds
+    while (answer := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.001)
+    status = os.waitstatus_to_exitcode(answer[1])
+    assert status in (0, -signal.SIGKILL), log_of(out).read_text()
+    return status == 0
+
+
+def die_at_write(number: int) -> None:
+    """Let this process be killed when the file of this number, counted from 0, is whole and about to take its place."""
+    replace, left = os.replace, number
+
+    def replace_or_die(source: Path, target: Path) -> None:
+        nonlocal left
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1
+        replace(source, target)
+
+    os.replace = replace_or_die
+
+
+def finish(straight: Path, out: Path, flags: list[str]) -> None:
+    """Let a killed run go on to its end, hold it against the undisturbed one, and remove it."""
+    assert ended_before(start(out, flags), out, 120)
+    check_same(straight, out)
+    shutil.rmtree(out)
+
+
+def epochs_in(out: Path) -> int:
+    """Return how many epochs a killed run's checkpoint holds, -1 if there is none; one that is there must be whole."""
+    checkpoint = train.last_checkpoint(out)
+    return read_checkpoint(checkpoint)["epoch"] if checkpoint.exists() else -1
+
+
+def check_same(straight: Path, out: Path) -> None:
+    """Hold two finished runs against each other: the same files, the same bytes; in checkpoints the same values."""
+    names = [sorted(str(file.relative_to(run)) for file in run.rglob("*")) for run in (straight, out)]
+    assert names[0] == names[1], names
+    for name in names[0]:
+        if name.endswith(".pt"):
+            assert same(read_checkpoint(straight / name), read_checkpoint(out / name)), f"{name} differs"
+        elif (straight / name).is_file():
+            assert (straight / name).read_bytes() == (out / name).read_bytes(), f"{name} differs"
+
+
+def same(first: object, second: object) -> bool:
+    """Tell whether two states are equal, bit for bit in their tensors."""
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    if isinstance(first, torch.Tensor):
+        return first.dtype == second.dtype and torch.equal(first, second)
+    return type(first) is type(second) and first == second
+
+
+def log_of(out: Path) -> Path:
+    """Return where the children that write a run write what they say."""
+    return out.with_suffix(".log")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
