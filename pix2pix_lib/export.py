@@ -1,0 +1,141 @@
+"""A generator as one file that runs without this library: ONNX, or a program of torch.export. Never TorchScript.
+
+The exported network is the generator without dropout, so the same input always gives the same image. Its norms take
+their statistics from the image at hand, as in the paper (section 3.3); for one image that makes of batch norm an
+instance norm with the same scale and shift. It maps real_a, (1, in_channels, H, W) in [-1, 1], to fake_b, (1,
+out_channels, H, W) in [-1, 1]; H and W are any multiples of 2^depth.
+"""
+
+import copy
+import importlib.util
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config as symbolic_shapes
+
+from .files import replacing
+from .training import translate
+from .unet import UNet
+
+ENDINGS = (".onnx", ".pt2")
+ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
+TOLERANCE = 1e-4  # in [-1, 1], where one of 255 grey steps is 0.0078
+STAGES = 3  # how often `export_generator` tells that it got on
+
+
+def export_generator(generator: UNet, path: Path | str, advance: Callable[[], object] = lambda: None) -> float:
+    """Write a generator as .onnx or .pt2 and return how far the file's images are from the module's, at most.
+
+    The file is run on random images of two sizes before it gets its name. `advance` is called after each of `STAGES`
+    stages: traced, written, checked. The generator is left as it was.
+
+    Raises:
+        ValueError: if the ending is another one, a package is missing or too old, or the file's images differ by
+            `TOLERANCE` or more; no file is then left.
+    """
+    path = Path(path)
+    check_exportable(path)
+    generator = without_dropout(generator).cpu()
+    program = trace(with_image_statistics(generator), 2**generator.depth, generator.in_channels)
+    advance()
+    with replacing(path) as temporary:
+        _write(program, temporary)
+        advance()
+        difference = largest_difference(load_exported(temporary), generator)
+        if not difference < TOLERANCE:  # so written, nan fails too
+            raise ValueError(f"{path}: the exported file's images are {difference:.1e} off the module's; expected less "
+                             f"than {TOLERANCE:.0e}; nothing was kept. Try the other of {' and '.join(ENDINGS)}")
+        advance()
+    return difference
+
+
+def check_exportable(path: Path) -> None:
+    """Raise a ValueError if the path has an ending that is not known, or a package for it is missing."""
+    if path.suffix not in ENDINGS:
+        raise ValueError(f"{path}: an export ends in {' or '.join(ENDINGS)}; got {path.suffix or 'no ending'}")
+    missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
+    if path.suffix == ".onnx" and missing:
+        raise ValueError(f"{path}: writing and checking ONNX needs the package{'s' * (len(missing) > 1)} "
+                         f"{', '.join(missing)}; run: pip install {' '.join(missing)}")
+
+
+def without_dropout(generator: UNet) -> UNet:
+    """Return a copy that never drops a feature, in training mode too."""
+    generator = copy.deepcopy(generator)
+    for module in generator.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return generator
+
+
+def with_image_statistics(generator: UNet) -> UNet:
+    """Return a copy in evaluation mode whose norms normalise each image by its own statistics."""
+    generator = copy.deepcopy(generator)
+    for parent in list(generator.modules()):
+        for name, module in parent.named_children():
+            if isinstance(module, nn.BatchNorm2d):
+                norm = nn.InstanceNorm2d(module.num_features, eps=module.eps, affine=True)
+                norm.weight, norm.bias = module.weight, module.bias
+                setattr(parent, name, norm)
+    return generator.eval()
+
+
+def trace(network: nn.Module, step: int, in_channels: int) -> ExportedProgram:
+    """Return the network as a program for one image whose height and width are any multiples of `step`."""
+    example = torch.zeros(1, in_channels, 2 * step, 3 * step)  # two sizes, lest they be taken for one
+    sizes = {2: step * Dim("rows", min=1), 3: step * Dim("columns", min=1)}
+    # Without this, torch takes a bottleneck of 1 x 1 for a special case and the program refuses images of that size:
+    # the paper's 256 x 256 with depth 8.
+    with symbolic_shapes.patch(backed_size_oblivious=True), torch.no_grad():
+        return torch.export.export(network, (example,), dynamic_shapes=(sizes,))
+
+
+def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
+    """Return the function that an exported file computes; ONNX runs in onnxruntime on the processor."""
+    if path.suffix == ".onnx":
+        import onnxruntime  # optional: only exporting needs it
+
+        with _naming_the_packages(path):
+            session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return lambda real_a: torch.from_numpy(session.run(None, {"real_a": real_a.numpy()})[0])
+    with warnings.catch_warnings():
+        # torch 2.11 reads the weights from a buffer that it then does not write to, and warns that it could.
+        warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+        return torch.export.load(path).module()
+
+
+@torch.no_grad()
+def largest_difference(exported: Callable[[Tensor], Tensor], generator: UNet) -> float:
+    """Return the largest absolute difference of two networks' images, on random images of two sizes."""
+    step = 2**generator.depth
+    random = torch.Generator().manual_seed(0)
+    differences = []
+    for rows, columns in ((1, 1), (3, 2)):  # neither is the size of the example that was traced
+        real_a = 2 * torch.rand(1, generator.in_channels, rows * step, columns * step, generator=random) - 1
+        differences.append((exported(real_a) - translate(generator, real_a)).abs().max())
+    return float(torch.stack(differences).max())  # unlike Python's max, it keeps a nan
+
+
+def _write(program: ExportedProgram, path: Path) -> None:
+    if path.suffix == ".pt2":
+        torch.export.save(program, path)
+        return
+    with _naming_the_packages(path):
+        torch.onnx.export(program, dynamo=True, verbose=False, f=path, external_data=False,  # weights in the same file
+                          input_names=["real_a"], output_names=["fake_b"])
+
+
+@contextmanager
+def _naming_the_packages(path: Path) -> Iterator[None]:
+    """Turn whatever ONNX packages raise that do not fit each other or torch into a ValueError with the remedy."""
+    try:
+        yield
+    except Exception as error:  # versions that do not fit show as errors of any kind, AttributeError among them
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise ValueError(f"{path.suffix} could not be written and read back ({reason}); bring the packages up to date: "
+                         f"pip install --upgrade {' '.join(ONNX_PACKAGES)}, or export .pt2") from error
