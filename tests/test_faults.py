@@ -132,8 +132,8 @@ def test_folder_that_cannot_be_written_to_is_found_before_the_data_is_read(where
 def test_folder_that_vanishes_during_the_run_is_named_and_not_made_anew(vanish, flags, tmp_path, capsys, monkeypatch):
     out, train_epoch = tmp_path / "run", train.train_epoch
 
-    def train_and_vanish(trainer, train_set):
-        train_epoch(trainer, train_set)
+    def train_and_vanish(trainer, train_set, shown):
+        train_epoch(trainer, train_set, shown)
         if trainer.epoch == 2:
             vanish(out)
 
@@ -191,7 +191,7 @@ def test_too_little_memory_is_one_line_that_says_what_to_lower(flags, tmp_path):
     (["--depth", "5"], "give --base-channels 2 instead of 4"),
 ])
 def test_every_error_of_memory_names_the_remedy(error, changes, remedy, flags, capsys, monkeypatch):
-    def fail(config, device):
+    def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(train, "make_trainer", fail)
@@ -200,7 +200,7 @@ def test_every_error_of_memory_names_the_remedy(error, changes, remedy, flags, c
 
 
 def test_run_that_failed_in_its_first_epoch_may_be_begun_anew_with_other_settings(flags, monkeypatch):
-    def fail(trainer, train_set):
+    def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     with monkeypatch.context() as patch:
@@ -214,7 +214,7 @@ def test_memory_that_ends_in_a_later_epoch_keeps_the_checkpoint_and_says_so(flag
     before = (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes()
     capsys.readouterr()
 
-    def fail(trainer, train_set):
+    def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(train, "train_epoch", fail)
@@ -234,7 +234,7 @@ def test_pairs_that_do_not_fit_into_memory_are_named(flags, capsys, monkeypatch)
 
 
 def test_other_errors_are_bugs_and_keep_their_traceback(flags, monkeypatch):
-    def fail(trainer, train_set):
+    def fail(*_, **__):
         raise RuntimeError("size of tensor a must match")
 
     monkeypatch.setattr(train, "train_epoch", fail)
