@@ -159,7 +159,7 @@ class TransposedConvAsProduct(nn.ConvTranspose2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        stamps = F.linear(x.flatten(2).transpose(1, 2), self.weight.flatten(1).t())  # (N, H*W, C'*k*k)
+        stamps = x.flatten(2).transpose(1, 2) @ self.weight.flatten(1)  # (N, H*W, C'*k*k)
         size = [(length - 1) * stride - 2 * padding + kernel for length, stride, padding, kernel
                 in zip(x.shape[2:], self.stride, self.padding, self.kernel_size)]
         y = F.fold(stamps.transpose(1, 2), size, self.kernel_size, padding=self.padding, stride=self.stride)

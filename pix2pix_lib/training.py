@@ -197,6 +197,8 @@ class Pix2PixTrainer:
 
     def update(self, real_a: Tensor, real_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Do what `step` does, as plainly as it stands here; returns loss_d, loss_g_gan, loss_g_l1, detached."""
+        self.optimizer_g.zero_grad()  # the last step's gradients make room for this one's activations
+        self.optimizer_d.zero_grad()
         with self.engine.autocast(self.device):
             fake_b = self._generate(real_a)
         fake_b = fake_b.float()

@@ -15,7 +15,7 @@ TEACHES = {
     "03_unet_generator": {"unet"}, "04_patchgan": {"patchgan", "receptive_field"}, "05_losses": {"losses"},
     "06_training_loop": {"training", "checkpoints"},
     "07_patch_explorer": {"explorers", "trained"},
-    "12_scaling_up": {"engine", "costs", "training"},
+    "12_scaling_up": {"engine", "costs", "devices"},
 }
 LONG_CELLS = {"03_unet_generator": 1}  # notebook: how many cells may exceed 25 lines (there: the class U-Net, whole)
 SECTIONS = ["What you will be able to do", "Exercises", "Recap", "Common confusions", "The way on", "References"]
