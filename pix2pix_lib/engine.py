@@ -228,21 +228,23 @@ class GraphedStep:
     """A whole training step as one CUDA graph: recorded once, then replayed without Python between its kernels.
 
     Called with a batch, it returns what `step` returns: a tuple of scalar tensors. The first `WARM_UP` calls, and
-    batches of another shape, run step by step.
+    batches of another shape than the first, run step by step.
     """
 
     def __init__(self, step: Callable[[Tensor, Tensor], tuple[Tensor, ...]]):
         self.step, self.calls = step, 0
+        self.shape: torch.Size | None = None
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, real_a: Tensor, real_b: Tensor) -> tuple[Tensor, ...]:
-        if self.graph is None and self.calls == WARM_UP:
-            self._record(real_a, real_b)
         self.calls += 1
-        if self.graph is None:
+        self.shape = self.shape or real_a.shape
+        if self.calls <= WARM_UP:
             return self._warm_up(real_a, real_b)
-        if real_a.shape != self.real_a.shape:
+        if real_a.shape != self.shape:
             return self.step(real_a, real_b)
+        if self.graph is None:
+            self._record(real_a, real_b)
         self.real_a.copy_(real_a)
         self.real_b.copy_(real_b)
         self.graph.replay()

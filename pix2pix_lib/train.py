@@ -115,6 +115,7 @@ def pick_engine(arguments: argparse.Namespace, config: TrainConfig, device: torc
         if kept != "fp16" or device.type == "cuda":
             wanted, because = kept, "as the run began"
     engine, reason = choose_engine(config, device, wanted)
+    engine = replace(engine, graph=engine.graph and not processes.joined())  # gradients travel between the kernels
     pays = device.type == "cuda" and not engine.graph and steps >= COMPILING_PAYS
     engine = replace(engine, compiled=arguments.compile == "on" or (arguments.compile == "auto" and pays))
     if device.type == "cuda":

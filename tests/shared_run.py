@@ -21,4 +21,5 @@ with processes.process_group(torch.device("cpu")) as device:
     for _ in range(2):
         for _ in trainer.run_epoch(TensorDataset(*images)):
             pass
-    torch.save(trainer.state_dict(), folder / f"rank{processes.rank()}_of_{processes.count()}.pt")
+    state = {**trainer.state_dict(), "seed": torch.initial_seed()}
+    torch.save(state, folder / f"rank{processes.rank()}_of_{processes.count()}.pt")

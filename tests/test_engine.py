@@ -1,6 +1,7 @@
 """Fast engines: the same numbers, sooner."""
 
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -139,10 +140,13 @@ def test_preparing_leaves_running_averages_and_mode_alone():
 
 
 @pytest.mark.parametrize(("device", "engine"), EAGER)
-def test_parameters_moments_and_losses_are_float32_in_every_engine(device, engine, facades):
+def test_images_parameters_moments_and_losses_are_float32_in_every_engine(device, engine, facades):
     trainer = make_trainer(CONFIG, device, engine)
+    learn, images = trainer.step_generator, []
+    trainer.step_generator = lambda *batch: images.extend(batch) or learn(*batch)
     real_a, real_b = (engine.lay_out(side[:1].to(device)) for side in facades.tensors)
     record = trainer.step(real_a, real_b)
+    assert [image.dtype for image in images] == [torch.float32] * 3
     for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
         for parameter, state in optimizer.state.items():
             assert parameter.dtype == parameter.grad.dtype == state["exp_avg"].dtype == torch.float32
@@ -257,6 +261,29 @@ def test_graphed_step_makes_every_step_once():
         images = torch.full((rows, 3), 2.0, device="cuda")
         expected = total.item() + 4 * images.numel()
         assert [loss.item() for loss in graphed(images, images)] == [expected, 2 * expected]
+
+
+def test_each_call_of_a_graphed_step_is_one_update(monkeypatch):
+    """The order of warm-up, recording, replays and odd batches, with a graph that only counts."""
+    made, recording = [], []
+
+    class Graph:
+        def replay(self):
+            made.append("replay")
+
+    @contextmanager
+    def graph(_):
+        recording.append(True)  # what runs in here is written down, not computed
+        yield
+        recording.pop()
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(GraphedStep, "_warm_up", lambda self, *batch: self.step(*batch))
+    graphed = GraphedStep(lambda a, b: (made.append("record" if recording else "step"), (a.sum(),))[1])
+    for rows in (2, 1, 2, 1, 2, 2, 1, 2):
+        graphed(*torch.ones(2, rows, 3))
+    assert made == ["step"] * 4 + ["record", "replay", "replay", "step", "replay"]
 
 
 def test_probing_asks_only_for_the_precisions_compared(monkeypatch):

@@ -39,6 +39,7 @@ def test_parameters_and_history_stay_equal_across_ranks(tmp_path):
     assert first["history"] == second["history"] and len(first["history"]) == 12  # 6 steps an epoch for 12 pairs
     averages = [name for name in first["generator"] if "running_mean" in name]
     assert any(not torch.equal(first["generator"][n], second["generator"][n]) for n in averages)  # other pairs
+    assert first["seed"] == 1 and second["seed"] != 1  # of epoch 1: the second draws other jitter and dropout
 
 
 def test_two_processes_end_where_one_with_twice_the_batch_ends(tmp_path):
@@ -52,6 +53,17 @@ def test_two_processes_end_where_one_with_twice_the_batch_ends(tmp_path):
         assert (ours[name] - expected[name]).abs().mean() < 1e-5
     for record, other in zip(together["history"], alone["history"]):
         assert record == pytest.approx(other, abs=1e-3)
+
+
+def test_each_epoch_takes_every_pair_in_a_new_order(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=(tmp_path / "meet").as_uri(), rank=0, world_size=1)
+    try:
+        dataset = TensorDataset(torch.arange(12))
+        orders = [list(processes.make_sampler(dataset, seed=0, epoch=epoch)) for epoch in (0, 1, 0)]
+    finally:
+        torch.distributed.destroy_process_group()
+    assert all(sorted(order) == list(range(12)) for order in orders)
+    assert orders[0] == orders[2] != orders[1]
 
 
 def test_without_torchrun_a_process_is_alone():

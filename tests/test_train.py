@@ -215,6 +215,15 @@ def test_only_long_runs_on_a_gpu_are_compiled(device, batch_size, wanted, steps,
     assert engine.compiled == compiled
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_several_processes_record_no_graph(together, monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    monkeypatch.setattr(train.processes, "joined", lambda: together)
+    monkeypatch.setattr(train.processes, "rank", lambda: 1)
+    arguments = train.make_parser().parse_args(["--precision", "bf16"])
+    assert train.pick_engine(arguments, TrainConfig(), torch.device("cuda"), 1).graph != together
+
+
 def test_every_field_of_the_config_is_a_flag_with_its_default():
     arguments = train.make_parser().parse_args([])
     assert TrainConfig(**{f.name: getattr(arguments, f.name) for f in fields(TrainConfig)}) == TrainConfig()
