@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .layers import count_parameters
+from .layers import count_parameters, record_calls
 
 
 def check_shape(tensor: Tensor, *expected: int) -> None:
@@ -31,27 +31,9 @@ class ShapeRow:
 
 
 def record_shapes(network: nn.Module, *inputs: Tensor, kinds: tuple[type, ...]) -> list[ShapeRow]:
-    """Run the network once and return what each of its modules of these kinds did, in the order of the calls.
-
-    Forward hooks listen while the network runs, so the rows say what happened, not what was planned.
-    """
-    rows: list[ShapeRow] = []
-
-    def listen(name: str, module: nn.Module):
-        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
-            rows.append(ShapeRow(name, type(module).__name__, tuple(args[0].shape), tuple(output.shape),
-                                 count_parameters(module)))
-
-        return module.register_forward_hook(hook)
-
-    hooks = [listen(name, module) for name, module in network.named_modules() if isinstance(module, kinds)]
-    try:
-        with torch.no_grad():
-            network(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return rows
+    """Run the network once and return what each of its modules of these kinds did, in the order of the calls."""
+    return [ShapeRow(call.name, type(call.module).__name__, call.before, call.after, count_parameters(call.module))
+            for call in record_calls(network, *inputs, kinds=kinds)]
 
 
 def shape_table(rows: list[ShapeRow]) -> str:

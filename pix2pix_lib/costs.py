@@ -5,30 +5,37 @@ the same number twice over: once for the gradient of its weights, once for that 
 step (norms, activations, losses) is less than a hundredth of that, and is not counted.
 """
 
+import math
 import time
 
 import torch
 from torch import Tensor, nn
 
+from .layers import Call, record_calls
+
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
-@torch.no_grad()
+def record_convolutions(network: nn.Module, *inputs: Tensor) -> list[Call]:
+    """Return the calls of a network's convolutions in a forward pass that changes nothing in it.
+
+    It runs in evaluation mode, so that neither dropout nor running averages take part.
+    """
+    was_training = network.training
+    calls = record_calls(network.eval(), *inputs, kinds=CONVOLUTIONS)
+    network.train(was_training)
+    return calls
+
+
 def conv_macs(network: nn.Module, *inputs: Tensor) -> list[int]:
     """Return the multiply-adds of each convolution, in the order of their calls, for one forward pass on `inputs`."""
-    macs = []
+    return [positions(call.before if isinstance(call.module, nn.ConvTranspose2d) else call.after)
+            * call.module.weight.numel() for call in record_convolutions(network, *inputs)]
 
-    def count(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-        positions = (inputs[0] if isinstance(layer, nn.ConvTranspose2d) else output)[:, 0].numel()
-        macs.append(positions * layer.weight.numel())
 
-    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, CONVOLUTIONS)]
-    was_training = network.training
-    network.eval()(*inputs)
-    network.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    return macs
+def positions(shape: tuple[int, ...]) -> int:
+    """Return how many positions a batch of maps (N, C, H, W) has: N * H * W."""
+    return shape[0] * math.prod(shape[2:])
 
 
 def step_flops(generator: nn.Module, discriminator: nn.Module, real_a: Tensor, real_b: Tensor) -> int:

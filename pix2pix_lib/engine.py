@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .costs import positions, record_convolutions
 from .validation import check_choice
 
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
@@ -177,26 +178,16 @@ def _as_product(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
     return product.train(layer.training)
 
 
-@torch.no_grad()
 def _small_convolutions(network: nn.Module, example: Tensor) -> dict[str, nn.Module]:
     """Return the convolutions, by name, that map few positions to few, for a batch like the example."""
-    small = {}
+    return {call.name: call.module for call in record_convolutions(network, example)
+            if min(positions(call.before), positions(call.after)) <= SMALL_MAP and _can_be_product(call.module)}
 
-    def note(name: str) -> Callable:
-        def hook(layer: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
-            few = min(inputs[0][:, 0].numel(), output[:, 0].numel()) <= SMALL_MAP
-            if few and layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros":
-                small[name] = layer
-        return hook
 
-    hooks = [layer.register_forward_hook(note(name)) for name, layer in network.named_modules()
-             if type(layer) in PRODUCTS]
-    was_training = network.training
-    network.eval()(example)  # neither dropout nor running averages take part
-    network.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    return small
+def _can_be_product(layer: nn.Module) -> bool:
+    """Tell whether a convolution is of the plain kind that the products compute."""
+    return (type(layer) in PRODUCTS and layer.groups == 1 and layer.dilation == (1, 1)
+            and layer.padding_mode == "zeros")
 
 
 def _image_kernels(network: nn.Module) -> Iterable[nn.Parameter]:

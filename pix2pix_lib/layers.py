@@ -4,8 +4,10 @@ Source: Isola et al. 2017, appendix 6.1 and 6.2.
 """
 
 import math
+from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .validation import check_choice
 
@@ -72,6 +74,36 @@ def init_weights(module: nn.Module) -> None:
         return
     if module.bias is not None:
         nn.init.zeros_(module.bias)
+
+
+class Call(NamedTuple):
+    """One call of a module during a forward pass: its name, itself, and the shapes of its first input and output."""
+
+    name: str
+    module: nn.Module
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+def record_calls(network: nn.Module, *inputs: Tensor, kinds: tuple[type, ...]) -> list[Call]:
+    """Run the network once, without gradients, and return the calls of its modules of these kinds, in their order.
+
+    Forward hooks listen while the network runs, so the calls say what happened, not what was planned.
+    """
+    calls: list[Call] = []
+
+    def listen(name: str, module: nn.Module):
+        return module.register_forward_hook(lambda module, args, output: calls.append(
+            Call(name, module, tuple(args[0].shape), tuple(output.shape))))
+
+    hooks = [listen(name, module) for name, module in network.named_modules() if isinstance(module, kinds)]
+    try:
+        with torch.no_grad():
+            network(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from test_training import run
 from torch import nn
 from torch.utils.data import TensorDataset
 
@@ -59,8 +60,7 @@ def losses_of_200_steps(dataset, device, engine, config=CONFIG) -> torch.Tensor:
     """Return (200, 3): loss_d, loss_g_gan and loss_g_l1 of each step."""
     trainer = make_trainer(config, device, engine)
     while len(trainer.history) < 200:
-        for _ in trainer.run_epoch(dataset):
-            pass
+        run(trainer, dataset, 1)
     return torch.tensor([[r.loss_d, r.loss_g_gan, r.loss_g_l1] for r in trainer.history[:200]])
 
 
@@ -170,18 +170,15 @@ def test_bf16_engine_convolves_in_bf16():
 def test_run_goes_on_with_another_engine(before, after, facades, tmp_path):
     made = {"plain": PLAIN, "float32": fast_engine("float32", CPU), "bf16": fast_engine("bf16", CPU)}
     straight, first, second = (make_trainer(CONFIG, "cpu", engine) for engine in (PLAIN, made[before], made[after]))
-    for trainer, epochs in ((straight, 2), (first, 1)):
-        for _ in range(epochs):
-            for _ in trainer.run_epoch(facades):
-                pass
+    run(straight, facades, 2)
+    run(first, facades, 1)
     save_checkpoint(tmp_path / "last.pt", first)
     load_checkpoint(tmp_path / "last.pt", second)
     for group in (*second.optimizer_g.param_groups, *second.optimizer_d.param_groups):
         assert bool(group["fused"]) == second.engine.fused
     for parameter, state in second.optimizer_g.state.items():
         assert state["exp_avg"].stride() == parameter.stride()
-    for _ in second.run_epoch(facades):
-        pass
+    run(second, facades, 1)
     for ours, expected in zip(second.history[40:], straight.history[40:]):
         assert ours.loss_g_l1 == pytest.approx(expected.loss_g_l1, abs=0.02)
         assert ours.loss_d == pytest.approx(expected.loss_d, abs=0.02)
@@ -191,14 +188,11 @@ def test_run_goes_on_with_another_engine(before, after, facades, tmp_path):
 def test_resume_is_bit_exact_in_fast_engines(precision, facades, tmp_path):
     config, engine = replace(CONFIG, dropout=0.5), fast_engine(precision, CPU)
     straight, first, second = (make_trainer(config, "cpu", engine) for _ in range(3))
-    for trainer, epochs in ((straight, 2), (first, 1)):
-        for _ in range(epochs):
-            for _ in trainer.run_epoch(facades):
-                pass
+    run(straight, facades, 2)
+    run(first, facades, 1)
     save_checkpoint(tmp_path / "last.pt", first)
     load_checkpoint(tmp_path / "last.pt", second)
-    for _ in second.run_epoch(facades):
-        pass
+    run(second, facades, 1)
     assert second.history == straight.history
     for ours, expected in zip(second.generator.parameters(), straight.generator.parameters()):
         assert torch.equal(ours, expected)

@@ -53,22 +53,25 @@ def only_line(capsys):
 # --- killed ---------------------------------------------------------------------------------------------------------
 
 
-@needs_fork
-def test_run_killed_at_20_random_moments_ends_like_the_uninterrupted_one(data, tmp_path):
-    process = helper("killed_runs.py", "random", tmp_path, "--data", data, "--epochs", 8, "--keep-every", 3,
+def kill_runs(kind, data, folder, epochs, keep_every):
+    """Let killed_runs.py do its work, which holds killed runs against an uninterrupted one; returns what it said."""
+    process = helper("killed_runs.py", kind, folder, "--data", data, "--epochs", epochs, "--keep-every", keep_every,
                      "--device", "cpu", "--precision", "float32", *TINY)
     print(process.stdout)
     assert process.returncode == 0, process.stderr
-    assert process.stdout.count("\nkill ") == 20
+    return process.stdout
+
+
+@needs_fork
+def test_run_killed_at_20_random_moments_ends_like_the_uninterrupted_one(data, tmp_path):
+    said = kill_runs("random", data, tmp_path, epochs=8, keep_every=3)
+    assert said.count("\nkill ") == 20
 
 
 @needs_fork
 def test_run_killed_before_any_of_its_writes_ends_like_the_uninterrupted_one(data, tmp_path):
-    process = helper("killed_runs.py", "writes", tmp_path, "--data", data, "--epochs", 1, "--keep-every", 1,
-                     "--device", "cpu", "--precision", "float32", *TINY)
-    print(process.stdout)
-    assert process.returncode == 0, process.stderr
-    assert process.stdout.count("\nkill before write") == 12  # 5 before the first epoch, 7 after it
+    said = kill_runs("writes", data, tmp_path, epochs=1, keep_every=1)
+    assert said.count("\nkill before write") == 12  # 5 before the first epoch, 7 after it
 
 
 def test_leftovers_of_killed_runs_are_removed_and_nothing_else(flags, tmp_path):
