@@ -1,6 +1,7 @@
 """The photo of a procedural facade: materials, sky, painters for every class, light and grain.
 
-All that the label map does not say is chosen here. The pixels are integers throughout (see `facade_plans` for why).
+All that the label map does not say is chosen here; the same building is painted by day and by night. The pixels are
+integers throughout (see `facade_plans` for why).
 """
 
 from collections.abc import Callable, Iterator
@@ -199,22 +200,34 @@ Painter = Callable[[Part, Rect], None]
 
 
 class _Canvas:
-    """The photo while it is painted: `colour` (S, S, 3) int32 and `height` (S, S) int32, units in front of the wall."""
+    """The photo while it is painted: `colour` (S, S, 3) int32 and `height` (S, S) int32, units in front of the wall.
+
+    `room` (S, S) int32 is the number of the room that one looks into through a pane, 0 elsewhere; `rooms` lists the
+    class of the part that each room lies behind, from room 1 on.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.colour = np.zeros((size, size, 3), np.int32)
         self.height = np.zeros((size, size), np.int32)
+        self.room = np.zeros((size, size), np.int32)
+        self.rooms: list[int] = []
 
     def pixels(self, units: int) -> int:
         """Return a length in pixels, at least one."""
         return max(1, (units * self.size + GRID // 2) // GRID)
 
     def fill(self, rect: Rect, colour: np.ndarray, height: int | None = None) -> None:
-        """Paint a box in one colour, and set how far it stands out if `height` is given."""
+        """Paint a box in one colour, and set how far it stands out if `height` is given; it hides what is behind."""
         self.colour[rect.area] = colour
+        self.room[rect.area] = 0
         if height is not None:
             self.height[rect.area] = height
+
+    def open_room(self, rect: Rect, kind: int) -> None:
+        """Let one look through a box into another room; a part of class `kind` lies before it."""
+        self.rooms.append(kind)
+        self.room[rect.area] = len(self.rooms)
 
     def stripes(self, rect: Rect, period: int, change: int) -> None:
         """Make every `period`-th row of a box brighter by `change`, from its second row on."""
@@ -241,6 +254,7 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
         y, x = dice.between(0, 255), dice.between(0, 255)  # always thrown, so that a size changes no later throw
         is_lit, has_cloth, dim = dice.chance(lit_percent), dice.chance(curtained), dice.between(-26, 30)
         style, reach = dice.pick(("sides", "sides", "sheer", "top", "left")), dice.between(20, 36)
+        canvas.open_room(rect, WINDOW)  # even if it is too small for panes, so that all sizes count the same rooms
         if rect.height < 3 or rect.width < 3:
             canvas.fill(rect, np.array((60, 70, 80)))
             return
@@ -263,6 +277,8 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
         if transom and rect.height > 6 * thick:
             start = rect.height * transom // 100
             canvas.fill(rect.inner(start, 0, start + thick, rect.width), frame, -16)
+        if canvas.size * 9 < GRID:  # muntins thinner than a pixel hide no room
+            canvas.room[edge.area] = len(canvas.rooms)
 
     return paint
 
@@ -387,10 +403,13 @@ def _balcony_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
             back, share = np.array((24, 24, 28)), 96
         canvas.colour[railing.area] = _mix(canvas.colour[railing.area], back, np.int32(share))
         canvas.height[railing.area] = 40 if style == "plates" else -6
+        if style == "plates":
+            canvas.room[railing.area] = 0
         thick, period = canvas.pixels(bar), canvas.pixels(bar) + canvas.pixels(gap)
         bars = (np.arange(rect.width) % period) < thick
         canvas.colour[railing.area][:, bars] = rail_colour
         canvas.height[railing.area][:, bars] = 44
+        canvas.room[railing.area][:, bars] = 0
         canvas.fill(railing.inner(0, 0, rail, rect.width), rail_colour, 48)
         canvas.fill(rect.inner(rect.height - slab, 0, rect.height, rect.width), trim, 64)
         canvas.colour[rect.bottom - 1 : rect.bottom, rect.left : rect.right] -= 50
@@ -478,6 +497,7 @@ def _shop_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
         show = rect.inner(rect.height * 20 // 100, 0, plinth, rect.width)
         canvas.colour[show.area] = _mix(glass[show.area], glow, np.int32(shine))
         canvas.height[show.area] = -24
+        canvas.open_room(show, SHOP)
         for place, tall, colour in goods:
             at = show.width * place // 100
             piece = show.inner(show.height - show.height * tall // 100, at, show.height, at + canvas.pixels(30))
@@ -651,8 +671,56 @@ def _develop(canvas: _Canvas, dice: Dice, light: np.ndarray, sky: np.ndarray) ->
     return np.clip(soft >> 3, 0, 255).astype(np.uint8)
 
 
-def paint_photo(plan: Plan, classes: np.ndarray, dice: Dice) -> np.ndarray:
-    """Paint the photo of a plan, (S, S, 3) uint8; `dice` decide all that the labels do not say."""
+# ---------------------------------------------------------------------------------------------------------------------
+# Night: the same canvas under another light
+# ---------------------------------------------------------------------------------------------------------------------
+
+MOONLIGHT = np.array((78, 92, 132), np.int32)  # what night leaves of the colours, in 256ths
+NIGHT_SKY = np.array((28, 44, 98), np.int32)
+LAMPS: tuple[Colour, ...] = ((255, 214, 116), (255, 198, 92), (255, 226, 144), (252, 186, 84))
+
+
+def _lamps(rooms: list[int], dice: Dice) -> np.ndarray:
+    """Return the light in every room, (1 + rooms, 3) int32; outside (row 0) and where nobody is at home it is black.
+
+    About a third to two thirds of the windows are lit, and every shop.
+    """
+    lamps = np.array([(0, 0, 0), *(dice.tint(LAMPS, 10) for _ in rooms)], np.int32)
+    windows = 1 + np.flatnonzero(np.array(rooms) == WINDOW)
+    order = np.argsort(dice.bytes(len(windows)), kind="stable")
+    at_home = (len(windows) * dice.between(34, 66) + 50) // 100
+    lamps[windows[order[at_home:]]] = 0
+    return lamps
+
+
+def _blur(picture: np.ndarray, reach: int) -> np.ndarray:
+    """Return the mean over the 2 * `reach` + 1 rows around every row of (S, S, 3) int32; all is black outside."""
+    side = 2 * reach + 1
+    sums = np.cumsum(np.pad(picture, ((reach + 1, reach), (0, 0), (0, 0))), axis=0, dtype=np.int32)
+    return (sums[side:] - sums[:-side]) // side
+
+
+def _spill(lamps: np.ndarray, reach: int) -> np.ndarray:
+    """Return the light that lamps (S, S, 3) int32 throw on what surrounds them, about `reach` pixels far."""
+    for _ in range(4):  # rows, columns, and both again: two boxes make a tent
+        lamps = _blur(lamps, reach).swapaxes(0, 1)
+    return lamps
+
+
+def _fall_of_night(canvas: _Canvas, dice: Dice, sky: np.ndarray) -> None:
+    """Turn the painted day into night: all is dim and blue, `sky` (S, S) bool most of all, and rooms are lit."""
+    day, sky = np.clip(canvas.colour, 0, 255), sky[:, :, None]
+    lamps = _lamps(canvas.rooms, dice)[canvas.room]
+    light = MOONLIGHT + _spill(lamps, canvas.pixels(16)) * 2
+    pane = lamps * (160 + day * 96 // 256)  # curtains and goods still show before the lamp
+    canvas.colour = np.where(lamps > 0, pane, day * np.where(sky, NIGHT_SKY, light)) >> 8
+
+
+def paint_photo(plan: Plan, classes: np.ndarray, dice: Dice, night: Dice | None = None) -> np.ndarray:
+    """Paint the photo of a plan, (S, S, 3) uint8; `dice` decide all that the labels do not say.
+
+    With dice for the `night` it is the same building at night, and they decide which windows are lit.
+    """
     size = classes.shape[0]
     canvas, ground = _Canvas(size), pixel(plan.ground, size)
     canvas.colour[:] = _sky(dice, size)
@@ -661,4 +729,8 @@ def paint_photo(plan: Plan, classes: np.ndarray, dice: Dice) -> np.ndarray:
     painters = _painters(canvas, dice, pixel(plan.base, size))
     for part in plan.parts:
         painters[part.kind](part, part_rect(part, size))
-    return _develop(canvas, dice, _light(canvas, dice), classes == BACKGROUND)
+    light, background = _light(canvas, dice), classes == BACKGROUND
+    if night is not None:
+        _fall_of_night(canvas, night, background & (np.arange(size) < ground)[:, None])
+        light = 256 + (light - 256) // 2  # the moon casts softer shadows than the sun
+    return _develop(canvas, dice, light, background)

@@ -36,7 +36,9 @@ T = TypeVar("T")
 
 
 class Dice:
-    """Random choices. Equal `words` give equal throws; the first word tells the plan (0) from the photo (1)."""
+    """Random choices. Equal `words` give equal throws; the first word tells the plan (0), the photo (1), and
+    the lamps of the night (2) apart.
+    """
 
     def __init__(self, *words: int) -> None:
         halves = [half for word in words for half in (word & 0xFFFFFFFF, word >> 32)]

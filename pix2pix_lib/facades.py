@@ -10,10 +10,16 @@ A label map depends on `seed` only. Materials, colours, light, sky, curtains and
 cannot be read from the labels: one label map has many right answers, which is what makes the task interesting. The same
 seed gives the same pixels on every platform.
 
+    night = make_styled(7, style="night")    # the building of seed 7 with its lamps lit: (256, 256, 3) uint8
+
+Photos by day and photos by night are two domains for unpaired translation; `default_unpaired_dataset` makes them of
+different buildings, so that no pair exists.
+
 This module is what callers use; `facade_plans` lays the buildings out, `facade_paint` paints the photos.
 """
 
 import argparse
+import functools
 import json
 import operator
 import os
@@ -22,6 +28,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -35,22 +42,26 @@ from .facade_plans import (
     class_map,
     make_plan,
 )
-from .progress import progress_callback
+from .progress import close_bars, progress_callback
 from .validation import check_choice
 
 __all__ = [
-    "CLASS_COLOURS", "CLASS_NAMES", "FACADES_VERSION", "SPLITS", "SPLIT_LIMIT", "FacadePair",
-    "colour_to_classes", "default_dataset", "main", "make_classes", "make_pair", "split_seeds", "write_dataset",
+    "CLASS_COLOURS", "CLASS_NAMES", "FACADES_VERSION", "SPLITS", "SPLIT_LIMIT", "STYLES", "FacadePair",
+    "colour_to_classes", "default_dataset", "default_unpaired_dataset", "main", "make_classes", "make_pair",
+    "make_styled", "split_seeds", "unpaired_seeds", "write_dataset",
 ]  # fmt: skip
 
 FACADES_VERSION = 1  # raise it when the same seed gives other pixels: datasets made before are then remade
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 SPLIT_LIMIT = 1_000_000  # the most seeds one split may use
+STYLES: tuple[str, ...] = ("day", "night")
 FORMATS: tuple[str, ...] = ("png", "jpg")
 JPEG_QUALITY = 90
 MANIFEST = "dataset.json"
 
 Progress = Callable[[int, int], None]
+Manifest = dict[str, Any]  # what dataset.json holds
+Draw = Callable[[int, int], np.ndarray]  # (seed, size) to the picture of one file, (size, width, 3) uint8
 
 
 @dataclass(frozen=True)
@@ -117,6 +128,20 @@ def make_pair(seed: int, size: int = 256, photo_seed: int | None = None) -> Faca
     return FacadePair(classes, CLASS_COLOURS[classes], paint_photo(plan, classes, Dice(1, seed, *words)))
 
 
+def make_styled(seed: int, size: int = 256, style: str = "day") -> np.ndarray:
+    """Return the photo of a seed's building by "day" or by "night": (size, size, 3) uint8.
+
+    By day it is the photo of `make_pair(seed, size)`. By night the same building stands in the same place, dim and
+    blue below a dark sky; shops and about a third to two thirds of the windows are lit. Which ones depends on the seed,
+    and cannot be read from the photo by day. Raises what `make_classes` raises, and ValueError for another style.
+    """
+    check_choice("style", style, STYLES)
+    seed, size = _check_seed("seed", seed), _check_size(size)
+    plan = make_plan(seed)
+    night = Dice(2, seed) if style == "night" else None  # dice of its own: the building's fall as they do by day
+    return paint_photo(plan, class_map(plan, size), Dice(1, seed), night)
+
+
 def colour_to_classes(label: np.ndarray) -> np.ndarray:
     """Return the class whose colour is nearest to each pixel: (..., 3) integers in 0..255 to (...) uint8 in 0..11.
 
@@ -145,6 +170,12 @@ def colour_to_classes(label: np.ndarray) -> np.ndarray:
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+def _check_count(what: str, count: int, limit: int) -> None:
+    """Raise ValueError unless `count` is in 0 .. `limit`."""
+    if not 0 <= count <= limit:
+        raise ValueError(f"the number of {what} must be in 0 .. {limit}, got {count}; for more use another base seed")
+
+
 def split_seeds(split: str, count: int, base_seed: int = 0) -> range:
     """Return the seeds of the first `count` pairs of a split; no two splits or base seeds share a seed.
 
@@ -152,32 +183,65 @@ def split_seeds(split: str, count: int, base_seed: int = 0) -> range:
     seed that is too large; TypeError for one that is not an integer.
     """
     check_choice("split", split, SPLITS)
-    if not 0 <= count <= SPLIT_LIMIT:
-        raise ValueError(
-            f"the number of {split} pairs must be in 0 .. {SPLIT_LIMIT}, got {count}; for more use another base seed"
-        )
+    _check_count(f"{split} pairs", count, SPLIT_LIMIT)
     first = (_check_seed("base_seed", base_seed) * len(SPLITS) + SPLITS.index(split)) * SPLIT_LIMIT
     if first + SPLIT_LIMIT > 2**64:
         raise ValueError(f"base_seed must be below {2**64 // (len(SPLITS) * SPLIT_LIMIT)}, got {base_seed}")
     return range(first, first + count)
 
 
-def _manifest(counts: dict[str, int], size: int, base_seed: int, format: str) -> dict[str, object]:
+def unpaired_seeds(split: str, count: int, base_seed: int = 0) -> tuple[range, ...]:
+    """Return the seeds of the first `count` pictures of each style in a split, in the order of `STYLES`.
+
+    The styles take turns with the split's seeds, so no two of them share one. Raises what `split_seeds` raises; the
+    largest count is 500,000.
+    """
+    every = split_seeds(split, SPLIT_LIMIT, base_seed)
+    _check_count(f"{split} pictures of each style", count, SPLIT_LIMIT // len(STYLES))
+    return tuple(every[first :: len(STYLES)][:count] for first in range(len(STYLES)))
+
+
+PAIRED = {
+    "layout": "A (photo) is the left half, B (label map) the right half",
+    "direction": "BtoA turns label maps into photos",
+}
+UNPAIRED = {
+    "styles": dict(zip("AB", STYLES, strict=True)),
+    "layout": "A (day) is the folder <split>A, B (night) the folder <split>B; no building is in both",
+    "direction": "AtoB turns day into night",
+}
+
+
+def _manifest(counts: dict[str, int], size: int, base_seed: int, format: str, unpaired: bool = False) -> Manifest:
     """Return what dataset.json says: all that the pictures depend on, and how to read them."""
     check_choice("format", format, FORMATS)
-    return {
+    manifest: Manifest = {
         "made_by": "pix2pix_lib.facades",
         "facades_version": FACADES_VERSION,
         "size": _check_size(size),
-        "counts": {split: len(split_seeds(split, count, base_seed)) for split, count in counts.items()},
+        "counts": {split: operator.index(count) for split, count in counts.items()},
         "base_seed": _check_seed("base_seed", base_seed),
         "format": format,
-        "layout": "A (photo) is the left half, B (label map) the right half",
-        "direction": "BtoA turns label maps into photos",
+        **(UNPAIRED if unpaired else PAIRED),
     }
+    _folders(manifest)  # raises for counts and seeds that make no dataset
+    return manifest
 
 
-def _read_manifest(folder: Path) -> dict[str, object] | None:
+def _folders(manifest: Manifest) -> list[tuple[str, range, Draw]]:
+    """Return the folders that a manifest asks for: name, one seed for each file, and how to draw a file."""
+    folders: list[tuple[str, range, Draw]] = []
+    for split, count in manifest["counts"].items():
+        if "styles" not in manifest:
+            folders.append((split, split_seeds(split, count, manifest["base_seed"]), _draw_pair))
+            continue
+        seeds = unpaired_seeds(split, count, manifest["base_seed"])
+        for (side, style), own in zip(manifest["styles"].items(), seeds, strict=True):
+            folders.append((split + side, own, functools.partial(make_styled, style=style)))
+    return folders
+
+
+def _read_manifest(folder: Path) -> Manifest | None:
     """Return the dataset.json of a folder that this module wrote, None if there is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -191,22 +255,27 @@ def _is_taken(out: Path) -> bool:
     return out.exists() and (not out.is_dir() or any(out.iterdir()))
 
 
-def _save_pair(pair: FacadePair, path: Path) -> None:
-    """Write a pair side by side, the photo on the left; the format follows from the ending."""
-    image = Image.fromarray(np.concatenate([pair.photo, pair.label], axis=1))
-    # Without chroma subsampling the flat colours of the label map move by a few levels only.
+def _draw_pair(seed: int, size: int) -> np.ndarray:
+    """Return a pair side by side, the photo on the left: (size, 2 * size, 3) uint8."""
+    pair = make_pair(seed, size)
+    return np.concatenate([pair.photo, pair.label], axis=1)
+
+
+def _save_picture(picture: np.ndarray, path: Path) -> None:
+    """Write a picture; the format follows from the ending."""
+    # Without chroma subsampling the flat colours of a label map move by a few levels only.
     options = {"quality": JPEG_QUALITY, "subsampling": 0} if path.suffix == ".jpg" else {}
-    image.save(path, **options)
+    Image.fromarray(picture).save(path, **options)
 
 
-def _fill_folder(folder: Path, manifest: dict[str, object], progress: Progress | None) -> None:
-    """Write all pairs that a manifest asks for, and the manifest, into an empty folder."""
-    counts: dict[str, int] = manifest["counts"]  # type: ignore[assignment]
-    total, done = sum(counts.values()), 0
-    for split, count in counts.items():
-        (folder / split).mkdir()
-        for number, seed in enumerate(split_seeds(split, count, manifest["base_seed"]), start=1):
-            _save_pair(make_pair(seed, manifest["size"]), folder / split / f"{number:04d}.{manifest['format']}")
+def _fill_folder(folder: Path, manifest: Manifest, progress: Progress | None) -> None:
+    """Write all pictures that a manifest asks for, and the manifest, into an empty folder."""
+    folders = _folders(manifest)
+    total, done = sum(len(seeds) for _, seeds, _ in folders), 0
+    for name, seeds, draw in folders:
+        (folder / name).mkdir()
+        for number, seed in enumerate(seeds, start=1):
+            _save_picture(draw(seed, manifest["size"]), folder / name / f"{number:04d}.{manifest['format']}")
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -229,7 +298,7 @@ def _move_into_place(finished: Path, out: Path) -> None:
     shutil.rmtree(before, ignore_errors=True)
 
 
-def _build(out: Path, manifest: dict[str, object], progress: Progress | None) -> Path:
+def _build(out: Path, manifest: Manifest, progress: Progress | None) -> Path:
     """Make a dataset in a temporary folder beside `out`, then move it there; an interruption leaves no trace."""
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
@@ -250,17 +319,20 @@ def write_dataset(
     base_seed: int = 0,
     format: str = "png",
     progress: Progress | None = None,
+    unpaired: bool = False,
 ) -> Path:
-    """Write a dataset of pairs to the folder `out` and return it.
+    """Write a dataset of pairs, or of unpaired pictures, to the folder `out` and return it.
 
     The files are `out/<split>/0001.<format>` and on, one for each pair, `2 * size` wide: the photo on the left (A), the
-    label map on the right (B). `out/dataset.json` says how it was made. `counts` maps splits to numbers of pairs;
-    `progress(done, total)` is called after each pair.
+    label map on the right (B). `counts` maps splits to numbers of pairs. With `unpaired` they are instead
+    `out/<split>A/0001.<format>`, photos by day, and `out/<split>B/0001.<format>`, photos of other buildings by night;
+    `counts` are those of each folder. `out/dataset.json` says how the dataset was made; `progress(done, total)` is
+    called after each file.
 
     The folder appears when it is complete, never before. If `out` already holds this very dataset it is kept as it is.
     Raises FileExistsError if `out` holds anything else, ValueError for arguments that make no dataset.
     """
-    out, manifest = Path(out), _manifest(counts, size, base_seed, format)
+    out, manifest = Path(out), _manifest(counts, size, base_seed, format, unpaired)
     if _read_manifest(out) == manifest:
         return out
     if _is_taken(out):
@@ -282,7 +354,29 @@ def default_dataset(
     other counts or another seed, is made anew. Without a `progress` of the caller's, a bar is shown. Raises
     FileExistsError if the folder holds something that this module did not make.
     """
-    out, manifest = Path(root) / f"facades_{size}", _manifest({"train": train, "val": val}, size, base_seed, "png")
+    manifest = _manifest({"train": train, "val": val}, size, base_seed, "png")
+    return _keep_or_make(Path(root) / f"facades_{size}", manifest, progress)
+
+
+def default_unpaired_dataset(
+    root: Path,
+    size: int = 64,
+    train: int = 200,
+    val: int = 50,
+    base_seed: int = 0,
+    progress: Progress | None = None,
+) -> Path:
+    """Return the folder `root/day_night_<size>`, making the dataset first if it is missing or of other contents.
+
+    `trainA` and `valA` hold photos by day, `trainB` and `valB` photos by night, `train` and `val` of them in each
+    folder; no building is in two folders. All else is as in `default_dataset`.
+    """
+    manifest = _manifest({"train": train, "val": val}, size, base_seed, "png", unpaired=True)
+    return _keep_or_make(Path(root) / f"day_night_{size}", manifest, progress)
+
+
+def _keep_or_make(out: Path, manifest: Manifest, progress: Progress | None) -> Path:
+    """Return the folder `out` once it holds the dataset of a manifest; another dataset of this module is replaced."""
     found = _read_manifest(out)
     if found == manifest:
         return out
@@ -300,7 +394,8 @@ def _make_parser() -> CommandParser:
     """Return the command's arguments."""
     parser = CommandParser(
         prog="python -m pix2pix_lib.facades",
-        description="Draw a dataset of facades: photo-like pictures (left half) beside their label maps (right half).",
+        description="Draw a dataset of facades: photo-like pictures (left half) beside their label maps (right half), "
+        "or with --unpaired photos by day and photos of other buildings by night.",
     )
     parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must be empty or missing")
     parser.add_argument("--train", type=int, default=400, help="number of pairs in out/train (default 400)")
@@ -309,6 +404,10 @@ def _make_parser() -> CommandParser:
     parser.add_argument("--size", type=int, default=256, help="pixels per side, a multiple of 16 (default 256)")
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other buildings (default 0)")
     parser.add_argument("--format", choices=FORMATS, default="png", help="png is exact, jpg small (default png)")
+    parser.add_argument(
+        "--unpaired", action="store_true",
+        help="no pairs: that many pictures by day in out/trainA, as many by night in out/trainB, and so on",
+    )  # fmt: skip
     return parser
 
 
@@ -316,17 +415,26 @@ def _run(arguments: argparse.Namespace) -> int:
     """Write the dataset; return 0, or 130 if that was interrupted."""
     out, size = arguments.out, arguments.size
     counts = {split: getattr(arguments, split) for split in SPLITS}
+    options = {"base_seed": arguments.seed, "format": arguments.format, "unpaired": arguments.unpaired}
     interrupted = False
     try:
-        write_dataset(out, counts, size, arguments.seed, arguments.format, progress_callback("making facades"))
+        write_dataset(out, counts, size, progress=progress_callback("making facades"), **options)
     except KeyboardInterrupt:
-        interrupted = True  # the bar ends its line once the exception is gone: say nothing before
+        interrupted = True  # a bar that was being made ends its line once the exception is gone: say nothing before
     if interrupted:
+        close_bars()
         print(f"interrupted; {out} was not made", file=sys.stderr)
         return 130
-    held = ", ".join(f"{count} {split}" for split, count in counts.items())
-    print(f"{out} holds {sum(counts.values())} pairs ({held}): photo left, label map right, each {size}x{size}")
+    print(f"{out} holds {_contents(counts, arguments.unpaired)}, each {size}x{size}")
     return 0
+
+
+def _contents(counts: dict[str, int], unpaired: bool) -> str:
+    """Return in words what a dataset holds."""
+    total, held = sum(counts.values()), ", ".join(f"{count} {split}" for split, count in counts.items())
+    if unpaired:
+        return f"{total} pictures by day in A and {total} others by night in B ({held} of each)"
+    return f"{total} pairs ({held}): photo left, label map right"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

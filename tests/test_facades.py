@@ -1,5 +1,6 @@
 """The procedural facades: what a seed promises, what the files look like, and how the command complains."""
 
+import functools
 import hashlib
 import io
 import json
@@ -18,18 +19,22 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pix2pix_lib import facade_paint, facades
-from pix2pix_lib.facade_plans import BACKGROUND, DOOR, FACADE, WINDOW
+from pix2pix_lib.facade_plans import BACKGROUND, BALCONY, DOOR, FACADE, SHOP, WINDOW, make_plan, part_rect
 from pix2pix_lib.facades import (
     CLASS_COLOURS,
     CLASS_NAMES,
     FACADES_VERSION,
     SPLIT_LIMIT,
+    STYLES,
     colour_to_classes,
     default_dataset,
+    default_unpaired_dataset,
     main,
     make_classes,
     make_pair,
+    make_styled,
     split_seeds,
+    unpaired_seeds,
     write_dataset,
 )
 
@@ -239,6 +244,194 @@ def test_light_comes_from_either_side():
     assert left < 31.5 < right
 
 
+# Day and night
+
+
+@functools.cache
+def view(seed: int, size: int, style: str) -> np.ndarray:
+    """Return `make_styled`, drawn once for all tests that only look."""
+    photo = make_styled(seed, size, style)
+    photo.setflags(write=False)
+    return photo
+
+
+def edges(photo: np.ndarray) -> np.ndarray:
+    """Return how much the grey value changes towards the pixels below and to the right: (S - 1, S - 1)."""
+    grey = photo.astype(int).sum(axis=2)
+    return np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
+
+
+def warmth(photo: np.ndarray) -> np.ndarray:
+    """Return red less blue: (...) int."""
+    return photo[..., 0].astype(int) - photo[..., 2]
+
+
+def lit_windows(seed: int, size: int) -> list[bool]:
+    """Tell of every window that is seen well by night, in the plan's order, whether it is lit."""
+    classes, night = make_classes(seed, 256), view(seed, size, "night")
+    lit = []
+    for part in make_plan(seed).parts:
+        seen = classes[part_rect(part, 256).area] == WINDOW
+        if part.kind == WINDOW and seen.mean() > 0.8:
+            lit.append(bool(warmth(night[part_rect(part, size).area]).max() > 30))
+    return lit
+
+
+def test_by_day_the_photo_is_that_of_the_pair():
+    assert STYLES == ("day", "night")
+    for seed in range(6):
+        photo = make_pair(seed, 64).photo
+        assert np.array_equal(make_styled(seed, 64, "day"), photo)
+        assert np.array_equal(make_styled(seed, 64), photo)
+    assert make_styled(1).shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize("size", [32, 48, 112, 256])
+def test_nights_have_the_size_that_was_asked_for(size):
+    night = make_styled(3, size, "night")
+    assert night.shape == (size, size, 3)
+    assert night.dtype == np.uint8
+
+
+def test_pixels_of_the_night_are_the_same_everywhere():
+    """As for pairs: if the digest must change, FACADES_VERSION must rise with it."""
+    digest = hashlib.sha256()
+    for night in [*(make_styled(seed, 64, "night") for seed in range(24)), make_styled(7, 256, "night")]:
+        digest.update(night.tobytes())
+    expected = "022bfbb0364abd3e00d95b7c5fda787541fa40cdda38699d8f86b07b9e6f35fa"
+    assert (FACADES_VERSION, digest.hexdigest()) == (1, expected)
+    assert make_styled(5, 64, "night").tobytes() == make_styled(5, 64, "night").tobytes()
+
+
+def test_by_night_the_same_building_stands_there():
+    """Beside the lamps, edges lie where they lie by day, and not where another building has them."""
+    days = [view(seed, 128, "day") for seed in range(12)]
+    for seed, day in enumerate(days):
+        night = edges(view(seed, 128, "night"))
+        unlit = ~np.isin(make_classes(seed, 128)[:-1, :-1], (WINDOW, SHOP, BALCONY))
+        same, other = (np.corrcoef(edges(d)[unlit], night[unlit])[0, 1] for d in (day, days[seed - 1]))
+        assert same > 0.45
+        assert other < 0.3
+
+
+def test_by_night_walls_keep_a_hint_of_their_colour():
+    days, nights = [], []
+    for seed in range(40):
+        wall = make_classes(seed, 64) == FACADE
+        days.append(view(seed, 64, "day")[wall].mean(axis=0))
+        nights.append(view(seed, 64, "night")[wall].mean(axis=0))
+    assert np.corrcoef(warmth(np.array(days)), warmth(np.array(nights)))[0, 1] > 0.8
+    assert np.ptp(warmth(np.array(nights))) > 25
+
+
+@pytest.mark.parametrize("size", [64, 128])
+def test_day_and_night_are_told_apart_at_once(size):
+    for seed in range(40):
+        day, night = view(seed, size, "day"), view(seed, size, "night")
+        assert night.mean() < 0.6 * day.mean()
+        assert night.mean() > 20  # not pitch-dark either
+        sky = night[0][make_classes(seed, size)[0] == BACKGROUND]
+        assert sky.mean(axis=0).max() < 100
+        assert (sky[:, 2] > sky[:, 0]).mean() > 0.95
+        assert (warmth(night) > 30).sum() >= 12 * (size // 64) ** 2  # lamps are seen from afar
+
+
+def test_light_falls_on_what_surrounds_a_lamp():
+    """Walls are brighter beside a lit window than elsewhere, and no other thing is brighter than by day."""
+    gains = []
+    for seed in range(20):
+        classes = make_classes(seed, 128)
+        day, night = (view(seed, 128, style).astype(float).mean(axis=2) for style in STYLES)
+        lamps = np.isin(classes, (WINDOW, SHOP)) & (warmth(view(seed, 128, "night")) > 60)
+        near = np.zeros_like(lamps)
+        near[2:-2, 2:-2] = sum(np.roll(lamps, step, axis) for axis in (0, 1) for step in (-2, 2))[2:-2, 2:-2] > 0
+        wall, share = classes == FACADE, night / (day + 1)
+        if (wall & near).sum() > 50:
+            gains.append(share[wall & near].mean() / share[wall & ~near].mean())
+        assert (night > day)[~np.isin(classes, (WINDOW, SHOP, BALCONY))].mean() < 0.01
+    assert len(gains) > 10
+    assert np.mean(gains) > 1.1
+
+
+def test_a_third_to_two_thirds_of_the_windows_are_lit():
+    homes = [lit_windows(seed, 128) for seed in range(60)]
+    shares = [np.mean(lit) for lit in homes if len(lit) >= 10]
+    assert min(shares) > 0.2
+    assert max(shares) < 0.8
+    assert 0.4 < np.mean(shares) < 0.6
+    assert np.std(shares) > 0.09  # busy houses and quiet ones
+    assert len({tuple(lit[:8]) for lit in homes}) > 40  # which ones is up to the seed
+
+
+def test_lit_windows_outshine_the_walls_and_dark_ones_do_not():
+    """Lamps are local: no curve over the colours of the day turns day into night."""
+    for seed in range(12):
+        classes, day, night = make_classes(seed, 128), view(seed, 128, "day"), view(seed, 128, "night")
+        wall, panes = night[classes == FACADE].mean(), night[classes == WINDOW].astype(int)
+        lamp = warmth(panes) > 60
+        assert lamp.sum() >= 20
+        assert panes[lamp].mean() > 1.5 * wall
+        assert panes[~lamp].mean() < 0.75 * panes[lamp].mean()
+        assert np.abs(np.corrcoef(day[classes == WINDOW].mean(axis=1), panes.mean(axis=1))[0, 1]) < 0.8
+
+
+@pytest.mark.parametrize("size", [64, 256])
+def test_the_same_windows_are_lit_at_every_size(size):
+    for seed in range(20):
+        lit, other = np.array(lit_windows(seed, 128)), np.array(lit_windows(seed, size))
+        assert (lit == other).mean() > 0.9
+
+
+def test_every_shop_is_lit():
+    shops = 0
+    for seed in range(30):
+        night = view(seed, 128, "night")
+        for part in make_plan(seed).parts:
+            if part.kind == SHOP:
+                shops += 1
+                assert (warmth(night[part_rect(part, 128).area]) > 30).mean() > 0.15
+    assert shops > 20
+
+
+def test_goods_and_curtains_show_before_the_lamps():
+    similar = []
+    for seed in range(30):
+        shops = (make_classes(seed, 128) == SHOP) & (warmth(view(seed, 128, "night")) > 60)
+        if shops.sum() > 100:
+            day, night = (view(seed, 128, style)[shops].mean(axis=1) for style in STYLES)
+            similar.append(np.corrcoef(day, night)[0, 1])
+    assert np.mean(similar) > 0.6
+
+
+def test_one_looks_into_rooms_through_panes_and_railings_only(monkeypatch):
+    """Frames, blinds, slabs, bars and solid balconies hide the lamps behind them."""
+    canvases = []
+    monkeypatch.setattr(facade_paint, "_fall_of_night", lambda canvas, dice, sky: canvases.append(canvas))
+    for seed in range(30):
+        make_styled(seed, 128, "night")
+    depths = set(np.concatenate([canvas.height[canvas.room > 0] for canvas in canvases]).tolist())
+    assert depths == {-24, -20, -6}  # shop windows, windows, the gaps of a railing
+
+
+def test_lamps_are_thrown_anew_for_every_seed(monkeypatch):
+    words = []
+    monkeypatch.setattr(facade_paint, "_fall_of_night", lambda canvas, dice, sky: words.append(dice.bytes(8).tolist()))
+    for seed in (1, 2, 1, 2**32 + 1):
+        make_styled(seed, 32, "night")
+    assert words[0] == words[2]
+    assert words[0] != words[1]
+    assert words[0] != words[3]
+
+
+def test_another_style_is_refused():
+    with pytest.raises(ValueError, match="style must be one of day, night; got 'dusk'"):
+        make_styled(1, 64, "dusk")
+    with pytest.raises(TypeError, match="seed must be an integer"):
+        make_styled("1", 64, "night")
+    with pytest.raises(ValueError, match="use 96 or 112"):
+        make_styled(1, 100, "night")
+
+
 # From colours back to classes
 
 
@@ -295,6 +488,35 @@ def test_unknown_splits_and_huge_base_seeds_are_refused():
         split_seeds("train", 1, 2**63)
 
 
+@pytest.mark.parametrize("base", [0, 1, 10**9])
+def test_day_and_night_never_share_a_building(base):
+    """Every seed is in one folder only: trainA, trainB, valA or valB, and so on."""
+    seeds = []
+    for split, count in (("train", 200), ("val", 50), ("test", 60)):
+        every = split_seeds(split, SPLIT_LIMIT, base)
+        for own in unpaired_seeds(split, count, base):
+            assert len(own) == count
+            assert all(seed in every for seed in own)
+            seeds += own
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_day_and_night_may_use_up_a_split():
+    day, night = unpaired_seeds("val", SPLIT_LIMIT // 2)
+    assert sorted([*day, *night]) == list(split_seeds("val", SPLIT_LIMIT))
+
+
+def test_more_unpaired_pictures_begin_with_the_fewer():
+    for fewer, more in zip(unpaired_seeds("val", 3), unpaired_seeds("val", 9), strict=True):
+        assert list(fewer) == list(more)[:3]
+
+
+@pytest.mark.parametrize("count", [-1, SPLIT_LIMIT // 2 + 1])
+def test_unpaired_counts_out_of_range_are_refused(count):
+    with pytest.raises(ValueError, match=f"number of val pictures of each style must be in .* got {count}"):
+        unpaired_seeds("val", count)
+
+
 # Files
 
 
@@ -306,6 +528,27 @@ def test_the_dataset_has_the_papers_layout(tmp_path):
         pair = make_pair(seed, 32)
         assert np.array_equal(photo, pair.photo)
         assert np.array_equal(label, pair.label)
+
+
+def test_the_unpaired_dataset_has_two_folders_for_each_split(tmp_path):
+    out = write_dataset(tmp_path / "data", {"train": 2, "val": 1}, 32, base_seed=2, unpaired=True)
+    pictures = ["trainA/0001", "trainA/0002", "trainB/0001", "trainB/0002", "valA/0001", "valB/0001"]
+    assert files(out) == ["dataset.json", *(f"{name}.png" for name in pictures)]
+    for split, count in (("train", 2), ("val", 1)):
+        for side, style, seeds in zip("AB", ("day", "night"), unpaired_seeds(split, count, 2), strict=True):
+            for number, seed in enumerate(seeds, start=1):
+                with Image.open(out / f"{split}{side}" / f"{number:04d}.png") as image:
+                    assert np.array_equal(np.asarray(image), make_styled(seed, 32, style))
+
+
+def test_dataset_json_says_that_it_is_unpaired(tmp_path):
+    out = write_dataset(tmp_path / "data", {"train": 1}, 32, unpaired=True)
+    manifest = json.loads((out / "dataset.json").read_text())
+    assert manifest["styles"] == {"A": "day", "B": "night"}
+    assert manifest["direction"] == "AtoB turns day into night"
+    assert (manifest["facades_version"], manifest["size"], manifest["counts"]) == (FACADES_VERSION, 32, {"train": 1})
+    with pytest.raises(FileExistsError):
+        write_dataset(out, {"train": 1}, 32)  # pairs are another dataset
 
 
 def test_dataset_json_says_how_it_was_made(tmp_path):
@@ -362,15 +605,16 @@ def test_the_same_dataset_is_kept_and_another_is_refused(tmp_path):
         write_dataset(out, {"train": 2}, 32)
 
 
+@pytest.mark.parametrize("unpaired", [False, True])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_nothing_is_left_of_an_interrupted_dataset(tmp_path, error):
+def test_nothing_is_left_of_an_interrupted_dataset(tmp_path, error, unpaired):
     def stop(done: int, total: int) -> None:
         if done == 2:
             assert not (tmp_path / "data").exists()
             raise error
 
     with pytest.raises(error):
-        write_dataset(tmp_path / "data", {"train": 3}, 32, progress=stop)
+        write_dataset(tmp_path / "data", {"train": 3}, 32, progress=stop, unpaired=unpaired)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -402,9 +646,13 @@ def test_a_failed_remake_puts_the_old_dataset_back(tmp_path, monkeypatch):
     assert out.is_dir()
 
 
-def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path):
+@pytest.mark.parametrize("unpaired", [False, True])
+def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, unpaired):
+    out = tmp_path / "deep" / "data"
     with pytest.raises(ValueError, match="png, jpg; got 'gif'"):
-        write_dataset(tmp_path / "data", {"train": 1}, 32, format="gif")
+        write_dataset(out, {"train": 1}, 32, format="gif", unpaired=unpaired)
+    with pytest.raises(ValueError, match=r"number of val .* got -1"):
+        write_dataset(out, {"train": 1, "val": -1}, 32, unpaired=unpaired)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -463,6 +711,37 @@ def test_the_default_dataset_shows_a_bar(tmp_path, capsys):
     assert "2/2" in capsys.readouterr().err
 
 
+def test_the_default_unpaired_dataset_is_made_once(tmp_path):
+    calls = []
+    out = default_unpaired_dataset(tmp_path, size=32, train=2, val=1, progress=lambda *call: calls.append(call))
+    assert out == tmp_path / "day_night_32"
+    assert calls == [(done, 6) for done in range(1, 7)]
+    before = {name: (out / name).read_bytes() for name in files(out)}
+    assert default_unpaired_dataset(tmp_path, size=32, train=2, val=1, progress=calls.append) == out
+    assert len(calls) == 6
+    assert len({before[name] for name in before if name.endswith(".png")}) == 6
+    default_unpaired_dataset(tmp_path, size=32, train=2, val=1, base_seed=1, progress=quiet)
+    assert (out / "trainA" / "0001.png").read_bytes() != before["trainA/0001.png"]
+
+
+def test_an_interrupted_default_unpaired_dataset_leaves_nothing(tmp_path):
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        default_unpaired_dataset(tmp_path, size=32, train=2, val=1, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_default_unpaired_dataset_never_replaces_foreign_files(tmp_path):
+    (tmp_path / "day_night_64").mkdir()
+    (tmp_path / "day_night_64" / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="not a facades dataset"):
+        default_unpaired_dataset(tmp_path, train=1, val=1, progress=quiet)
+    assert files(tmp_path) == ["day_night_64/mine.txt"]
+
+
 # The command
 
 
@@ -476,9 +755,33 @@ def test_the_command_writes_and_says_where(tmp_path, capsys):
     assert len(files(out)) == 5
 
 
+def test_the_command_writes_day_and_night(tmp_path, capsys):
+    out = tmp_path / "data"
+    counts = ["--train", "2", "--val", "1", "--test", "1"]
+    assert main(["--out", str(out), *counts, "--size", "32", "--format", "jpg", "--unpaired"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == (
+        f"{out} holds 4 pictures by day in A and 4 others by night in B (2 train, 1 val, 1 test of each), each 32x32\n"
+    )
+    assert "8/8" in captured.err
+    folders = sorted(path.name for path in out.iterdir() if path.is_dir())
+    assert folders == ["testA", "testB", "trainA", "trainB", "valA", "valB"]
+    with Image.open(out / "trainB" / "0002.jpg") as image:
+        assert image.size == (32, 32)
+
+
+def test_the_help_explains_unpaired(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    assert "by night in out/trainB" in " ".join(capsys.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--unpaired", "--train", "500001"], "got 500001"),
+        (["--unpaired", "--size", "100"], "use 96 or 112"),
         (["--size", "100"], "use 96 or 112"),
         (["--size", "big"], "invalid int value"),
         (["--train", "-1"], "got -1"),
@@ -510,10 +813,10 @@ def test_a_foreign_folder_gives_status_2(tmp_path, capsys):
 
 
 def test_an_interrupted_command_says_so(tmp_path, capsys, monkeypatch):
-    def stop(pair, path):
+    def stop(picture, path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(facades, "_save_pair", stop)
+    monkeypatch.setattr(facades, "_save_picture", stop)
     assert main(["--out", str(tmp_path / "data"), "--train", "1", "--size", "32"]) == 130
     assert capsys.readouterr().err == f"interrupted; {tmp_path / 'data'} was not made\n"
     assert list(tmp_path.iterdir()) == []
