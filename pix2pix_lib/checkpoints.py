@@ -19,17 +19,14 @@ from torch import Tensor, nn
 
 from .files import replacing
 from .patchgan import PatchDiscriminator
-from .training import Pix2PixTrainer, StepRecord, TrainConfig, make_discriminator, make_generator
-from .unet import UNet
+from .training import TrainConfig, Trainer, make_discriminator, make_generator
 
 MAY_CHANGE = ("epochs",)  # a run may go on for longer; every other setting belongs to the run
-NETWORKS = {"generator": "optimizer_g", "discriminator": "optimizer_d"}  # entries of a checkpoint: each with its Adam
-KINDS = {"epoch": int, "config": dict, "history": list, **dict.fromkeys([*NETWORKS, *NETWORKS.values()], dict)}
-RECORD = {option.name for option in fields(StepRecord)}
+KINDS = {"epoch": int, "config": dict, "history": list, "optimizer_g": dict, "optimizer_d": dict}
 MOMENTS = {"step", "exp_avg", "exp_avg_sq"}  # what Adam keeps for each parameter
 
 
-def save_checkpoint(path: Path | str, trainer: Pix2PixTrainer, make_folder: bool = True) -> None:
+def save_checkpoint(path: Path | str, trainer: Trainer, make_folder: bool = True) -> None:
     """Write the state of a run; an older checkpoint is replaced only by a whole new one.
 
     Raises:
@@ -44,7 +41,7 @@ def save_checkpoint(path: Path | str, trainer: Pix2PixTrainer, make_folder: bool
             raise
 
 
-def load_checkpoint(path: Path | str, trainer: Pix2PixTrainer) -> None:
+def load_checkpoint(path: Path | str, trainer: Trainer) -> None:
     """Put a trainer into the state that a checkpoint holds.
 
     Raises:
@@ -102,12 +99,16 @@ def check_settings(path: Path | str, state: dict, config: TrainConfig) -> None:
 
 
 def changed_settings(saved: dict, wanted: dict) -> list[str]:
-    """Return one phrase for each setting that differs and must not, with both values."""
+    """Return one phrase for each setting that differs and must not, with both values.
+
+    A setting that a run of an older version did not have yet had its default.
+    """
+    saved = asdict(TrainConfig()) | saved
     return [f"{name} was {saved.get(name)}, is {value}" for name, value in wanted.items()
             if name not in MAY_CHANGE and saved.get(name) != value]
 
 
-def save_generator(path: Path | str, generator: UNet, config: TrainConfig, card: dict | None = None,
+def save_generator(path: Path | str, generator: nn.Module, config: TrainConfig, card: dict | None = None,
                    half: bool = False, make_folder: bool = True) -> None:
     """Write a generator's weights as safetensors, and a JSON card beside them: settings, digest, and what `card` adds.
 
@@ -122,7 +123,7 @@ def save_discriminator(path: Path | str, discriminator: PatchDiscriminator, conf
     _save_network(Path(path), "discriminator", discriminator, config, card, half, make_folder)
 
 
-def load_generator(path: Path | str, device: torch.device | str = "cpu") -> tuple[UNet, TrainConfig]:
+def load_generator(path: Path | str, device: torch.device | str = "cpu") -> tuple[nn.Module, TrainConfig]:
     """Return the generator in a safetensors file with its JSON card, and the config it was trained with.
 
     Raises:
@@ -164,7 +165,7 @@ def read_card(path: Path | str) -> dict:
     return card
 
 
-def _misfit(state: dict, trainer: Pix2PixTrainer) -> str:
+def _misfit(state: dict, trainer: Trainer) -> str:
     """Return in a few words the first thing in a checkpoint's state that the trainer cannot take over, or nothing."""
     own = trainer.state_dict()
     if state.keys() != own.keys():
@@ -172,14 +173,26 @@ def _misfit(state: dict, trainer: Pix2PixTrainer) -> str:
     wrong = [name for name in own if not isinstance(state[name], type(own[name]))]
     if wrong:
         return f"its {wrong[0]} is of another kind"
-    for network, optimizer in NETWORKS.items():
-        problem = (_misfit_of_network(state[network], own[network])
-                   or _misfit_of_adam(state[optimizer], getattr(trainer, optimizer)))
+    for networks, optimizer in ((trainer.generators, "optimizer_g"), (trainer.discriminators, "optimizer_d")):
+        for name in networks:
+            problem = _misfit_of_network(state[name], own[name])
+            if problem:
+                return f"its {name}'s {problem}"
+        problem = _misfit_of_adam(state[optimizer], getattr(trainer, optimizer))
         if problem:
-            return f"its {network}'s {problem}"
-    records = all(isinstance(record, dict) and record.keys() == RECORD and all(map(_is_number, record.values()))
+            return f"its {' and '.join(networks)}'s {problem}"
+    for name, pool in own.items():
+        if isinstance(pool, Tensor) and not _is_pool_like(state[name], pool, trainer.config.pool_size):
+            return f"its {name} is {_form(state[name])}, not up to {trainer.config.pool_size} images {_form(pool[:0])}"
+    names = {option.name for option in fields(trainer.record)}
+    records = all(isinstance(record, dict) and record.keys() == names and all(map(_is_number, record.values()))
                   for record in state["history"])
     return "" if records and state["epoch"] >= 0 else "its history is of another kind"
+
+
+def _is_pool_like(saved: Tensor, pool: Tensor, size: int) -> bool:
+    """Tell whether a tensor holds images, at most `size`, of the shape of those that a pool holds or would hold."""
+    return saved.dim() == 4 and len(saved) <= size and _is_like(saved[:0], pool[:0]) and saved.dtype == pool.dtype
 
 
 def _misfit_of_network(saved: dict, own: dict) -> str:
@@ -247,8 +260,8 @@ def _load_network(path: Path, kind: str, make: Callable[[TrainConfig], nn.Module
     if card["network"] != kind:
         raise ValueError(f"{path}: its card says that it holds a {card['network']}, not a {kind}; give the other file")
     try:
-        config = TrainConfig(**{f.name: card["config"][f.name] for f in fields(TrainConfig)})
-    except (KeyError, TypeError, ValueError) as error:
+        config = TrainConfig(**card["config"])  # what an older version did not know has its default
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path.with_suffix('.json')}: not the card of a {kind} ({error!r})") from error
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != card["sha256"]:

@@ -78,6 +78,39 @@ def find_pairs(root: Path | str, split: str | None = None, layout: str = "auto")
     return [Pair(file) for file in _by_stem(files).values()]
 
 
+@dataclass(frozen=True)
+class Side:
+    """Where one image lies: a file, or its left or right half (`half` is then "left" or "right")."""
+
+    file: Path
+    half: str = ""
+
+
+def find_unpaired(root: Path | str, split: str | None = None,
+                  layout: str = "auto") -> tuple[list[Side], list[Side]]:
+    """Find the images of domains A and B of one split, sorted by name; neither number nor names need to agree.
+
+    They lie in two folders, as `find_pairs` knows them: root/trainA and root/trainB, or root/train/a and root/train/b.
+    A dataset of pairs in another layout gives the sides of its pairs.
+
+    Raises:
+        FileNotFoundError, ValueError: as `find_pairs`.
+    """
+    check_choice("layout", layout, LAYOUTS)
+    root = Path(root)
+    folders = _two_folders(root, split) if layout in ("auto", "folders") and root.is_dir() else None
+    if folders:
+        return tuple([Side(file) for file in _image_files(folder)] for folder in folders)
+    return sides(find_pairs(root, split, layout))
+
+
+def sides(pairs: list[Pair]) -> tuple[list[Side], list[Side]]:
+    """Return the A sides and the B sides of pairs."""
+    if not all(pair.b for pair in pairs):
+        return [Side(pair.a, "left") for pair in pairs], [Side(pair.a, "right") for pair in pairs]
+    return [Side(pair.a) for pair in pairs], [Side(pair.b) for pair in pairs]
+
+
 def available_splits(root: Path | str) -> list[str]:
     """Return which of train, val and test a dataset has, in that order; an empty list if it is not split."""
     root = Path(root)
@@ -138,9 +171,7 @@ class PairedDataset(Dataset):
                  device: torch.device | str = "cpu"):
         check_choice("direction", direction, DIRECTIONS)
         self.pairs, self.direction, self.jitter, self.flip = pairs, direction, jitter, flip
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if channels not in (1, 3):
-                raise ValueError(f"{name} must be 1 (grey) or 3 (RGB); got {channels}")
+        _check_channels(in_channels, out_channels)
         self.channels = (in_channels, out_channels)
         self.size = _height_and_width(size)
         self.load_size = _load_size(self.size, load_size) if jitter else self.size
@@ -173,11 +204,98 @@ class PairedDataset(Dataset):
         height, width = self.size or pair_size(pair)
         if self.size:
             pair_size(pair)  # still finds unreadable files and unequal halves before the training starts
-        if height % multiple_of or width % multiple_of:
-            raise ValueError(
-                f"{pair.a}: its size would be {height}x{width}, but the network takes multiples of {multiple_of}; "
-                f"choose such a size, or a generator with a smaller depth"
-            )
+        _check_multiple(pair.a, (height, width), multiple_of)
+
+
+def _check_channels(in_channels: int, out_channels: int) -> None:
+    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if channels not in (1, 3):
+            raise ValueError(f"{name} must be 1 (grey) or 3 (RGB); got {channels}")
+
+
+def _check_multiple(file: Path, size: tuple[int, int], multiple_of: int) -> None:
+    """Raise a ValueError if a network that takes multiples of a number cannot take images of this size."""
+    height, width = size
+    if height % multiple_of or width % multiple_of:
+        raise ValueError(
+            f"{file}: its size would be {height}x{width}, but the network takes multiples of {multiple_of}; "
+            f"choose such a size, or a generator with a smaller depth"
+        )
+
+
+class UnpairedDataset(Dataset):
+    """Images of two domains as (real_a, real_b), float32 tensors (channels, H, W) in [-1, 1] that belong to no pair.
+
+    An epoch has every image of the larger domain once (of the input's, if both are equal). With `jitter` its partner is
+    drawn at random, and both images are enlarged, cropped and mirrored, each with its own random numbers; without, item
+    i is image i of both domains, counted round.
+
+    Args:
+        sides_a, sides_b: what `find_unpaired` returns.
+        direction: "AtoB" or "BtoA": which domain is the input's.
+        size, load_size, flip, in_channels, out_channels, multiple_of, in_memory, device: as in `PairedDataset`; here a
+            size is needed.
+
+    Raises:
+        ValueError: as `PairedDataset`, or if a domain has no image.
+    """
+
+    def __init__(self, sides_a: list[Side], sides_b: list[Side], *, direction: str = "AtoB",
+                 size: int | tuple[int, int] = 256, load_size: int | tuple[int, int] | None = None,
+                 jitter: bool = True, flip: bool = True, in_channels: int = 3, out_channels: int = 3,
+                 multiple_of: int = 1, in_memory: bool = False, device: torch.device | str = "cpu"):
+        check_choice("direction", direction, DIRECTIONS)
+        _check_channels(in_channels, out_channels)
+        self.domains = (sides_a, sides_b) if direction == "AtoB" else (sides_b, sides_a)
+        if not all(self.domains):
+            raise ValueError("expected images of both domains; one of them has none")
+        self.channels, self.jitter, self.flip = (in_channels, out_channels), jitter, flip
+        self.size = _height_and_width(size)
+        self.load_size = _load_size(self.size, load_size) if jitter else self.size
+        for side in [*sides_a, *sides_b]:
+            image_size(side.file)  # finds unreadable files before the training starts
+            _check_multiple(side.file, self.size, multiple_of)
+        self.in_memory, self._cache = in_memory, None
+        if in_memory:
+            self._cache = [[self._read(domain, index).to(device) for index in range(len(self.domains[domain]))]
+                           for domain in (0, 1)]
+
+    def __len__(self) -> int:
+        return max(map(len, self.domains))
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        places = [index, index]
+        if self.jitter:
+            counts = [len(domain) for domain in self.domains]
+            drawn = 1 if counts[1] <= counts[0] else 0
+            places[drawn] = int(torch.randint(counts[drawn], ()))
+        return self._image(0, places[0]), self._image(1, places[1])
+
+    def _image(self, domain: int, index: int) -> Tensor:
+        index %= len(self.domains[domain])
+        image = self._cache[domain][index] if self._cache else self._read(domain, index)
+        if self.jitter:
+            image = apply_jitter(image, draw_jitter(self.load_size, self.size, self.flip), self.size)
+        return to_float(image)
+
+    def _read(self, domain: int, index: int) -> Tensor:
+        """Return an image as uint8 at the size from which the crop is taken."""
+        image = read_side(self.domains[domain][index])
+        image = to_grey(image) if self.channels[domain] == 1 else image
+        return resize(image, self.load_size)
+
+
+def read_side(side: Side) -> Tensor:
+    """Read one image, or one half of a file with two, as uint8 (3, H, W).
+
+    Raises:
+        ValueError: if the file is unreadable, or should hold two images and has an odd width.
+    """
+    image = read_image(side.file)
+    if not side.half:
+        return image
+    half = _half_width(Pair(side.file), image.shape[2])
+    return image[:, :, :half] if side.half == "left" else image[:, :, half:]
 
 
 def read_pair(pair: Pair, direction: str, in_channels: int = 3, out_channels: int = 3) -> tuple[Tensor, Tensor]:

@@ -161,8 +161,8 @@ class TransposedConvAsProduct(nn.ConvTranspose2d):
 
     def forward(self, x: Tensor) -> Tensor:
         stamps = x.flatten(2).transpose(1, 2) @ self.weight.flatten(1)  # (N, H*W, C'*k*k)
-        size = [(length - 1) * stride - 2 * padding + kernel for length, stride, padding, kernel
-                in zip(x.shape[2:], self.stride, self.padding, self.kernel_size)]
+        size = [(length - 1) * stride - 2 * padding + kernel + more for length, stride, padding, kernel, more
+                in zip(x.shape[2:], self.stride, self.padding, self.kernel_size, self.output_padding)]
         y = F.fold(stamps.transpose(1, 2), size, self.kernel_size, padding=self.padding, stride=self.stride)
         return y if self.bias is None else y + self.bias[:, None, None]
 
@@ -172,8 +172,9 @@ PRODUCTS = {nn.Conv2d: ConvAsProduct, nn.ConvTranspose2d: TransposedConvAsProduc
 
 def _as_product(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
     """Return a layer that computes the same as a product, on the same parameters."""
+    more = {"output_padding": layer.output_padding} if isinstance(layer, nn.ConvTranspose2d) else {}
     product = PRODUCTS[type(layer)](layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride,
-                                    layer.padding, bias=layer.bias is not None, device="meta")
+                                    layer.padding, bias=layer.bias is not None, device="meta", **more)
     product.weight, product.bias = layer.weight, layer.bias
     return product.train(layer.training)
 
@@ -206,7 +207,8 @@ def _keep_gradients_dense(network: nn.Module) -> None:
             output.register_hook(_dense)
 
     for block in getattr(network, "ups", ()):
-        block.norm.register_forward_hook(hook)
+        if hasattr(block, "norm"):  # a ResNet's have no skips
+            block.norm.register_forward_hook(hook)
 
 
 def _dense(gradient: Tensor) -> Tensor:

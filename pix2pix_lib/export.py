@@ -19,8 +19,11 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic_shapes
 
 from .files import replacing
+from .resnet import ResNetGenerator
 from .training import translate
 from .unet import UNet
+
+Generator = UNet | ResNetGenerator
 
 ENDINGS = (".onnx", ".pt2")
 ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
@@ -28,7 +31,7 @@ TOLERANCE = 1e-4  # in [-1, 1], where one of 255 grey steps is 0.0078
 STAGES = 3  # how often `export_generator` tells that it got on
 
 
-def export_generator(generator: UNet, path: Path | str, advance: Callable[[], object] = lambda: None) -> float:
+def export_generator(generator: Generator, path: Path | str, advance: Callable[[], object] = lambda: None) -> float:
     """Write a generator as .onnx or .pt2 and return how far the file's images are from the module's, at most.
 
     The file is run on random images of two sizes before it gets its name. `advance` is called after each of `STAGES`
@@ -41,7 +44,7 @@ def export_generator(generator: UNet, path: Path | str, advance: Callable[[], ob
     path = Path(path)
     check_exportable(path)
     generator = without_dropout(generator).cpu()
-    program = trace(with_image_statistics(generator), 2**generator.depth, generator.in_channels)
+    program = trace(with_image_statistics(generator))
     advance()
     with replacing(path) as temporary:
         _write(program, temporary)
@@ -64,7 +67,7 @@ def check_exportable(path: Path) -> None:
                          f"{', '.join(missing)}; run: pip install {' '.join(missing)}")
 
 
-def without_dropout(generator: UNet) -> UNet:
+def without_dropout(generator: Generator) -> Generator:
     """Return a copy that never drops a feature, in training mode too."""
     generator = copy.deepcopy(generator)
     for module in generator.modules():
@@ -73,7 +76,7 @@ def without_dropout(generator: UNet) -> UNet:
     return generator
 
 
-def with_image_statistics(generator: UNet) -> UNet:
+def with_image_statistics(generator: Generator) -> Generator:
     """Return a copy in evaluation mode whose norms normalise each image by its own statistics."""
     generator = copy.deepcopy(generator)
     for parent in list(generator.modules()):
@@ -85,14 +88,20 @@ def with_image_statistics(generator: UNet) -> UNet:
     return generator.eval()
 
 
-def trace(network: nn.Module, step: int, in_channels: int) -> ExportedProgram:
-    """Return the network as a program for one image whose height and width are any multiples of `step`."""
-    example = torch.zeros(1, in_channels, 2 * step, 3 * step)  # two sizes, lest they be taken for one
-    sizes = {2: step * Dim("rows", min=1), 3: step * Dim("columns", min=1)}
+def smallest_map(generator: Generator) -> int:
+    """Return the smallest side of the innermost map that a generator takes: a ResNet mirrors its border."""
+    return 2 if isinstance(generator, ResNetGenerator) else 1
+
+
+def trace(generator: Generator) -> ExportedProgram:
+    """Return a generator as a program for one image whose height and width are any multiples of 2^depth."""
+    step, smallest = 2**generator.depth, smallest_map(generator)
+    example = torch.zeros(1, generator.in_channels, 2 * step, 3 * step)  # two sizes, lest they be taken for one
+    sizes = {2: step * Dim("rows", min=smallest), 3: step * Dim("columns", min=smallest)}
     # Without this, torch takes a bottleneck of 1 x 1 for a special case and the program refuses images of that size:
     # the paper's 256 x 256 with depth 8.
     with symbolic_shapes.patch(backed_size_oblivious=True), torch.no_grad():
-        return torch.export.export(network, (example,), dynamic_shapes=(sizes,))
+        return torch.export.export(generator, (example,), dynamic_shapes=(sizes,))
 
 
 def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
@@ -110,12 +119,12 @@ def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
 
 
 @torch.no_grad()
-def largest_difference(exported: Callable[[Tensor], Tensor], generator: UNet) -> float:
+def largest_difference(exported: Callable[[Tensor], Tensor], generator: Generator) -> float:
     """Return the largest absolute difference of two networks' images, on random images of two sizes."""
-    step = 2**generator.depth
+    step, smallest = 2**generator.depth, smallest_map(generator)
     random = torch.Generator().manual_seed(0)
     differences = []
-    for rows, columns in ((1, 1), (3, 2)):  # neither is the size of the example that was traced
+    for rows, columns in ((smallest, smallest), (3, 2)):  # neither is the size of the example that was traced
         real_a = 2 * torch.rand(1, generator.in_channels, rows * step, columns * step, generator=random) - 1
         differences.append((exported(real_a) - translate(generator, real_a)).abs().max())
     return float(torch.stack(differences).max())  # unlike Python's max, it keeps a nan

@@ -8,7 +8,7 @@ import functools
 import io
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,14 +21,26 @@ from PIL import Image
 from torch import Tensor
 
 from .checks import ShapeRow
+from .cyclegan import CycleRecord
 from .images import to_uint8
 from .progress import in_notebook, make_bar
-from .training import Pix2PixTrainer, StepRecord
+from .training import StepRecord, Trainer
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666")
 DPI = 110
 LARGE_PNG = 100_000  # bytes: a notebook holds a dozen figures in 1.5 MB
+# Of each kind of training: the loss of an undecided D, and in two panels each loss with its label and colour.
+CURVES = {
+    StepRecord: ((math.log(2), "ln 2"), (
+        {("loss_d", "D (halved)"): BLUE, ("loss_g_gan", "G, adversarial"): ORANGE},
+        {("loss_g_l1", "G, L1"): GREEN})),
+    CycleRecord: ((0.25, "1/4"), (
+        {("loss_d_a", "D of a (halved)"): BLUE, ("loss_d_b", "D of b (halved)"): SKY,
+         ("loss_g_a", "G to a, adversarial"): ORANGE, ("loss_g_b", "G to b, adversarial"): VERMILLION},
+        {("loss_cycle_a", "cycle of a"): GREEN, ("loss_cycle_b", "cycle of b"): PURPLE,
+         ("loss_idt_a", "identity of a"): SKY, ("loss_idt_b", "identity of b"): GREY})),
+}
 
 
 def new_figure(width: float, height: float, rows: int = 1, cols: int = 1, **options) -> tuple[Figure, Axes]:
@@ -119,22 +131,27 @@ def image_grid(rows: Sequence[Sequence[Tensor]], titles: Sequence[str] = (), row
 
 def samples(real_a: Tensor, fake_b: Tensor, real_b: Tensor, side: float = 1.7) -> Figure:
     """Draw three (N, C, H, W) batches as three rows: input, output and truth, one column a pair."""
-    return image_grid([list(real_a), list(fake_b), list(real_b)], (), ("input", "output", "truth"), side)
+    return sample_rows({"input": real_a, "output": fake_b, "truth": real_b}, side)
 
 
-def loss_curves(history: Sequence[StepRecord], width: float = 9.0) -> Figure:
-    """Draw a run's losses over its steps: D's and G's adversarial ones on the left, L1 on the right.
+def sample_rows(batches: Mapping[str, Tensor], side: float = 1.7) -> Figure:
+    """Draw (N, C, H, W) batches in [-1, 1] as rows, each with its name on the left."""
+    return image_grid([list(batch) for batch in batches.values()], (), tuple(batches), side)
 
-    Thin lines are single steps, thick ones running means. The dotted line is ln 2 = 0.69: the vanilla loss of a D that
-    cannot tell real from generated.
+
+def loss_curves(history: Sequence[StepRecord | CycleRecord], width: float = 9.0) -> Figure:
+    """Draw a run's losses over its steps: the adversarial ones on the left, the distances on the right.
+
+    Thin lines are single steps, thick ones running means. The dotted line is the loss of a D that cannot tell real from
+    generated: ln 2 = 0.69 for pix2pix's vanilla objective, 1/4 for the least squares of CycleGAN.
     """
-    figure, (left, right) = new_figure(width, 2.7, 1, 2)
-    steps = [r.step for r in history]
-    _curve(left, steps, [r.loss_d for r in history], BLUE, "D (halved)")
-    _curve(left, steps, [r.loss_g_gan for r in history], ORANGE, "G, adversarial")
-    left.axhline(math.log(2), color=GREY, linestyle=":", linewidth=1, label="ln 2")
-    _curve(right, steps, [r.loss_g_l1 for r in history], GREEN, "G, L1")
-    for axes in (left, right):
+    figure, panels = new_figure(width, 2.7, 1, 2)
+    steps, (undecided, name), curves = [r.step for r in history], *CURVES[type(history[0])]
+    for axes, names in zip(panels, curves):
+        for (loss, label), colour in names.items():
+            _curve(axes, steps, [getattr(record, loss) for record in history], colour, label)
+    panels[0].axhline(undecided, color=GREY, linestyle=":", linewidth=1, label=name)
+    for axes in panels:
         axes.set_xlabel("step")
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False, fontsize=9)
@@ -233,6 +250,61 @@ def _arrow(tail: tuple[float, float], tip: tuple[float, float], colour: str, wid
                            linewidth=width, gid=name)
 
 
+@dataclass(frozen=True)
+class _Node:
+    """One network or image in a diagram: its name, the middle of its box, and its colour."""
+
+    name: str
+    x: float
+    y: float
+    colour: str
+
+
+def cycle_diagram(domain_a: str = "a", domain_b: str = "b", width: float = 10.0) -> Figure:
+    """Draw the two cycles of CycleGAN, one a row: images filled in their domain's colour, networks white.
+
+    Dashed lines join what a loss compares; the names of the losses stand there.
+    """
+    figure, axes = new_figure(width, 0.47 * width)
+    axes.set(xlim=(-1.0, 9.6), ylim=(-1.75, 3.55))
+    axes.set_axis_off()
+    colours = {"a": ORANGE, "b": BLUE}
+    _draw_cycle(axes, 2.0, "a", "b", colours, up=1)
+    _draw_cycle(axes, -0.2, "b", "a", colours, up=-1)
+    keys = [Rectangle((0, 0), 1, 1, color=colours[side], label=f"images of {name}")
+            for side, name in (("a", domain_a), ("b", domain_b))]
+    figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def _draw_cycle(axes: Axes, y: float, here: str, there: str, colours: Mapping[str, str], up: int) -> None:
+    """Draw one row: there and back, the discriminator on the outer side (`up` or down), the cycle on the inner one."""
+    outer, inner = y + 1.15 * up, y - 0.72 * up
+    row = [_Node(f"real_{here}", 0.0, y, colours[here]), _Node(f"generator_{here}{there}", 2.15, y, "white"),
+           _Node(f"fake_{there}", 4.3, y, colours[there]), _Node(f"generator_{there}{here}", 6.45, y, "white"),
+           _Node(f"rec_{here}", 8.6, y, colours[here])]
+    real, judge = _Node(f"real_{there}", 2.15, outer, colours[there]), _Node(f"discriminator_{there}", 4.3, outer, "white")
+    for node in (*row, real, judge):
+        _draw_node(axes, node)
+    for left, right in (*pairwise(row), (real, judge)):
+        axes.add_patch(_arrow((left.x + 0.76, left.y), (right.x - 0.76, right.y), GREY, 1.2, "flow"))
+    axes.add_patch(_arrow((4.3, y + 0.28 * up), (4.3, outer - 0.28 * up), GREY, 1.2, "flow"))
+    xs, ys = [0.0, 0.0, 8.6, 8.6], [y - 0.28 * up, inner, inner, y - 0.28 * up]
+    axes.plot(xs, ys, color=VERMILLION, linestyle="--", linewidth=1.3)
+    axes.text(4.3, inner, f"cycle loss of {here}: mean |rec_{here} - real_{here}|", ha="center", va="center",
+              fontsize=9.5, color=VERMILLION, backgroundcolor="white")
+    axes.text(5.2, outer, f"adversarial loss: does fake_{there} pass for a real_{there}?", ha="left", va="center",
+              fontsize=9.5, color=VERMILLION)
+
+
+def _draw_node(axes: Axes, node: _Node) -> None:
+    network = node.colour == "white"
+    axes.add_patch(Rectangle((node.x - 0.72, node.y - 0.25), 1.44, 0.5, facecolor=node.colour,
+                             edgecolor="black" if network else node.colour, linewidth=1.2, gid=node.name))
+    axes.text(node.x, node.y, node.name, ha="center", va="center", fontsize=9.5,
+              color="white" if node.colour == BLUE else "black")
+
+
 class TrainingView:
     """Show a run under the cell that runs it: a bar, then curves and samples that are renewed after each epoch.
 
@@ -242,12 +314,12 @@ class TrainingView:
         steps: updates in one epoch; the bar counts those of all epochs that are left.
     """
 
-    def __init__(self, trainer: Pix2PixTrainer, real_a: Tensor, real_b: Tensor, steps: int):
+    def __init__(self, trainer: Trainer, real_a: Tensor, real_b: Tensor, steps: int):
         self.trainer, self.real_a, self.real_b = trainer, real_a, real_b
         self.curves = self.grid = None
         self.bar = make_bar(steps * (trainer.config.epochs - trainer.epoch), "training")
 
-    def step(self, record: StepRecord) -> None:
+    def step(self, record: StepRecord | CycleRecord) -> None:
         """Count one update; every 20th is written beside the bar."""
         self.bar.update()
         if record.step % 20 == 0:
@@ -260,16 +332,20 @@ class TrainingView:
             print(f"epoch {self.trainer.epoch}: {describe_step(self.trainer.history[-1])} at its last step")
             return
         epoch, history = self.trainer.epoch, self.trainer.history
-        fake_b = self.trainer.translate(self.real_a).cpu()
-        alt_grid = f"Three rows after epoch {epoch}: the inputs, the generator's images, the true images."
-        alt_curves = f"Losses over {len(history)} steps: discriminator and generator on the left, L1 on the right."
+        shown = self.trainer.show(self.real_a, self.real_b)
+        alt_grid = f"Rows of images after epoch {epoch}: {', '.join(shown)}."
+        alt_curves = f"Losses over {len(history)} steps: the adversarial ones on the left, the distances on the right."
         self.curves = _replace(self.curves, loss_curves(history), alt_curves)
-        self.grid = _replace(self.grid, samples(self.real_a, fake_b, self.real_b), alt_grid)
+        self.grid = _replace(self.grid, sample_rows(shown), alt_grid)
 
 
-def describe_step(record: StepRecord) -> str:
-    """Return the losses of one step as a short text."""
-    return f"D {float(record.loss_d):.2f}, G {float(record.loss_g_gan):.2f}, L1 {float(record.loss_g_l1):.3f}"
+def describe_step(record: StepRecord | CycleRecord) -> str:
+    """Return the losses of one step as a short text; those of CycleGAN for domain a, then for b."""
+    if isinstance(record, StepRecord):
+        return f"D {float(record.loss_d):.2f}, G {float(record.loss_g_gan):.2f}, L1 {float(record.loss_g_l1):.3f}"
+    return (f"D {float(record.loss_d_a):.2f} {float(record.loss_d_b):.2f}, "
+            f"G {float(record.loss_g_a):.2f} {float(record.loss_g_b):.2f}, "
+            f"cycle {float(record.loss_cycle_a):.3f} {float(record.loss_cycle_b):.3f}")
 
 
 def _replace(handle, figure: Figure, alt: str):

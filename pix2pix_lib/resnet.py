@@ -108,7 +108,7 @@ class ResNetGenerator(nn.Module):
         if x.dim() != 4 or x.shape[1] != self.in_channels:
             raise ValueError(f"expected a batch of shape (N, {self.in_channels}, H, W); got {tuple(x.shape)}")
         height, width = x.shape[2:]
-        if height % 4 or width % 4 or min(height, width) < 8:  # at 4x4 the inner map is too small to be mirrored
+        if height % 4 or width % 4 or height < 8 or width < 8:  # at 4x4 the inner map is too small to be mirrored
             raise ValueError(f"height and width must be multiples of 4, as this network halves an image twice, and at "
                              f"least 8; got {height}x{width}: resize the image")
         x = self.downs(self.head(x))  # (N, C, H, W) -> (N, 4k, H/4, W/4)

@@ -18,17 +18,20 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from . import processes
 from .checkpoints import check_settings, load_checkpoint, read_card, read_checkpoint, save_checkpoint, save_generator
 from .cli import CommandParser, run_command
-from .data import LAYOUTS, Pair, PairedDataset, available_splits, find_pairs
+from .cyclegan import make_cyclegan, turned
+from .data import LAYOUTS, PairedDataset, UnpairedDataset, available_splits, find_pairs, find_unpaired
 from .devices import describe_device, free_memory, is_out_of_memory, pick_device
 from .engine import PRECISIONS, Engine
-from .facades import default_dataset
+from .facades import default_dataset, default_unpaired_dataset
 from .files import held_folder, replacing
 from .progress import make_bar, progress_callback
-from .training import Pix2PixTrainer, StepRecord, TrainConfig, choose_engine, make_trainer, validation_l1
+from .systems import SETTINGS
+from .training import TrainConfig, Trainer, choose_engine, losses_of, make_trainer
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -43,15 +46,33 @@ COMPILING_PAYS = 10_000  # steps on a GPU; on two CPU cores it took 36 to 92 s a
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 for an error that a person can mend, 130 if interrupted."""
-    return run_command(run, make_parser().parse_args(argv))
+    return run_command(run, parse(argv))
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Return the arguments; the defaults are those of the system that is asked for."""
+    wanted, _ = system_parser().parse_known_args(argv)
+    parser = make_parser()
+    parser.set_defaults(**SETTINGS.get(wanted.system, {}))
+    return parser.parse_args(argv)
+
+
+def system_parser() -> CommandParser:
+    """Return a parser that knows one flag alone: the system, on which the defaults of the others depend."""
+    parser = CommandParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--system", default="own")
+    return parser
 
 
 def make_parser() -> CommandParser:
     """Return the parser: where things lie, and one flag for each field of TrainConfig."""
     parser = CommandParser(
-        prog="python -m pix2pix_lib.train", formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        description="Train pix2pix. Without --data it makes procedural facades and learns to paint them from labels.")
-    parser.add_argument("--data", type=Path, help="folder with the pairs, split into train and val or not at all")
+        prog="python -m pix2pix_lib.train", formatter_class=argparse.ArgumentDefaultsHelpFormatter, allow_abbrev=False,
+        description="Train pix2pix, or with --system cyclegan CycleGAN. Without --data it makes procedural facades and "
+                    "learns to paint them from labels, or for CycleGAN to turn day into night and back.")
+    parser.add_argument("--data", type=Path,
+                        help="folder with the pairs, split into train and val or not at all; for CycleGAN with folders "
+                             "trainA and trainB, or any pairs, which are then taken apart")
     parser.add_argument("--layout", choices=LAYOUTS, default="auto", help="how the pairs lie on disk")
     parser.add_argument("--out", type=Path, default=Path("runs/pix2pix"), help="folder for all that the run writes")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -88,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         with naming_memory(lambda: step_advice(config, device, arguments.out)):
             steps = config.epochs * steps_per_epoch(train_set, config)
             engine = processes.from_first(lambda: pick_engine(arguments, config, device, steps))
-            trainer = make_trainer(config, device, engine, workers=0 if train_set.in_memory else READERS)
+            trainer = maker(config)(config, device, engine, workers=0 if train_set.in_memory else READERS)
             return run_in_folder(arguments, trainer, train_set, val_set)
 
 
@@ -103,6 +124,11 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def maker(config: TrainConfig) -> Callable[..., Trainer]:
+    """Return the function that makes the trainer of a config."""
+    return make_cyclegan if config.unpaired else make_trainer
+
+
 def pick_engine(arguments: argparse.Namespace, config: TrainConfig, device: torch.device, steps: int) -> Engine:
     """Return how the run is computed, and print the choice with its reason.
 
@@ -114,8 +140,9 @@ def pick_engine(arguments: argparse.Namespace, config: TrainConfig, device: torc
         kept = read_checkpoint(last_checkpoint(arguments.out))["precision"]
         if kept != "fp16" or device.type == "cuda":
             wanted, because = kept, "as the run began"
-    engine, reason = choose_engine(config, device, wanted)
-    engine = replace(engine, graph=engine.graph and not processes.joined())  # gradients travel between the kernels
+    engine, reason = choose_engine(config, device, wanted, maker(config))
+    # Between kernels that a graph would record, gradients travel to other processes, or CycleGAN's pool draws images.
+    engine = replace(engine, graph=engine.graph and not processes.joined() and not config.unpaired)
     pays = device.type == "cuda" and not engine.graph and steps >= COMPILING_PAYS
     engine = replace(engine, compiled=arguments.compile == "on" or (arguments.compile == "auto" and pays))
     if device.type == "cuda":
@@ -125,7 +152,7 @@ def pick_engine(arguments: argparse.Namespace, config: TrainConfig, device: torc
     return engine
 
 
-def steps_per_epoch(train_set: PairedDataset, config: TrainConfig) -> int:
+def steps_per_epoch(train_set: Dataset, config: TrainConfig) -> int:
     """Return how many updates an epoch has; several processes share the pairs of each."""
     share = -(-len(train_set) // processes.count())
     return -(-share // config.batch_size)
@@ -163,14 +190,14 @@ def is_finished(arguments: argparse.Namespace, config: TrainConfig) -> bool:
     return state["epoch"] == config.epochs == results_epoch(out)
 
 
-def run_in_folder(arguments: argparse.Namespace, trainer: Pix2PixTrainer, train_set: PairedDataset,
-                  val_set: PairedDataset) -> int:
+def run_in_folder(arguments: argparse.Namespace, trainer: Trainer, train_set: Dataset,
+                  val_set: Dataset) -> int:
     """Begin a run, or go on with it; returns 0 at its end, or 130 if it was interrupted."""
     out, checkpoint, config = arguments.out, last_checkpoint(arguments.out), trainer.config
     if arguments.resume:
         resume(checkpoint, trainer)
     shared = f" in each of {processes.count()} processes" if processes.joined() else ""
-    say(f"{len(train_set)} pairs to train on, {len(val_set)} to validate on; "
+    say(f"{describe_data(train_set)} to train on, {describe_data(val_set)} to validate on; "
         f"{describe_device(trainer.device)}{shared}; {trainer.epoch} of {config.epochs} epochs are done")
     try:
         with processes.noticing_the_loss_of_another():
@@ -189,7 +216,14 @@ def run_in_folder(arguments: argparse.Namespace, trainer: Pix2PixTrainer, train_
     return 0
 
 
-def resume(checkpoint: Path, trainer: Pix2PixTrainer) -> None:
+def describe_data(dataset: PairedDataset | UnpairedDataset) -> str:
+    """Return how many pairs, or images of either domain, a dataset has."""
+    if isinstance(dataset, UnpairedDataset):
+        return " and ".join(str(len(domain)) for domain in dataset.domains) + " unpaired images"
+    return f"{len(dataset)} pairs"
+
+
+def resume(checkpoint: Path, trainer: Trainer) -> None:
     """Load a checkpoint; of several processes the first reads it for all, so that the others need no copy."""
     if processes.rank() == 0:
         load_checkpoint(checkpoint, trainer)
@@ -198,7 +232,7 @@ def resume(checkpoint: Path, trainer: Pix2PixTrainer) -> None:
         trainer.load_state_dict(state)
 
 
-def train(trainer: Pix2PixTrainer, train_set: PairedDataset, results: "Results | None") -> None:
+def train(trainer: Trainer, train_set: Dataset, results: "Results | None") -> None:
     """Run the epochs that are left; after each write the checkpoint, and then what follows from it.
 
     Without `results`, as in all processes but the first, nothing is written.
@@ -212,7 +246,7 @@ def train(trainer: Pix2PixTrainer, train_set: PairedDataset, results: "Results |
             results.write(trainer)
 
 
-def begin(trainer: Pix2PixTrainer, results: "Results") -> None:
+def begin(trainer: Trainer, results: "Results") -> None:
     """Write what a run has before its first epoch, or what a killed one had no time to write."""
     if trainer.epoch == 0:
         results.write(trainer)  # before the checkpoint, so that no older run's results are taken for this one's
@@ -221,7 +255,7 @@ def begin(trainer: Pix2PixTrainer, results: "Results") -> None:
         results.write(trainer)
 
 
-def train_epoch(trainer: Pix2PixTrainer, train_set: PairedDataset, shown: bool) -> None:
+def train_epoch(trainer: Trainer, train_set: Dataset, shown: bool) -> None:
     """Run one epoch, under a progress bar if it is shown."""
     if not shown:
         for _ in trainer.run_epoch(train_set):
@@ -245,9 +279,10 @@ def last_checkpoint(out: Path) -> Path:
 def results_epoch(out: Path) -> int:
     """Return after how many epochs the results in a run's folder were written, all of them; -1 if there are none."""
     try:
-        return read_card(out / "generator.safetensors").get("epochs", -1)
+        cards = [read_card(path) for path in out.glob("generator*.safetensors")]
     except (FileNotFoundError, ValueError):
         return -1
+    return min((card.get("epochs", -1) for card in cards), default=-1)
 
 
 @dataclass(frozen=True)
@@ -262,25 +297,27 @@ class Results:
     """
 
     out: Path
-    val_set: PairedDataset
+    val_set: Dataset
     keep_every: int = 0
     board: "SummaryWriter | None" = None
 
-    def write(self, trainer: Pix2PixTrainer) -> None:
+    def write(self, trainer: Trainer) -> None:
         """Write what follows from the networks as they are; the generator's card comes last and vouches for the rest.
 
         Raises:
             OSError: if something cannot be written, or a folder is gone.
         """
-        error = validation_l1(trainer, self.val_set)
-        write_history(self.out / "history.csv", trainer.history)
+        error = trainer.validate(self.val_set)
+        write_history(self.out / "history.csv", trainer)
         said, picture = "before training", ""
         if trainer.epoch > 0:
             self._keep_checkpoint(trainer.epoch)
             said, picture = f"epoch {trainer.epoch} of {trainer.config.epochs}", f"; {self._show(trainer, error)}"
-        save_generator(self.out / "generator.safetensors", trainer.generator, trainer.config,
-                       {"epochs": trainer.epoch, "validation_l1": round(error, 5)}, make_folder=False)
-        print(f"{said}: validation L1 {error:.4f}{picture}", flush=True)
+        card = {"epochs": trainer.epoch, trainer.measure.lower().replace(" ", "_"): round(error, 5)}
+        for name, generator in trainer.generators.items():
+            config = turned(trainer.config) if name == "generator_ba" else trainer.config
+            save_generator(self.out / f"{name}.safetensors", generator, config, card, make_folder=False)
+        print(f"{said}: {trainer.measure} {error:.4f}{picture}", flush=True)
 
     def _keep_checkpoint(self, epoch: int) -> None:
         """Copy the checkpoint of an epoch that is to be kept."""
@@ -289,23 +326,22 @@ class Results:
             with replacing(last.with_name(f"epoch_{epoch:03d}.pt"), make_folder=False) as temporary:
                 shutil.copyfile(last, temporary)
 
-    def _show(self, trainer: Pix2PixTrainer, error: float) -> Path:
+    def _show(self, trainer: Trainer, error: float) -> Path:
         """Draw samples, at the end also the losses, and log to TensorBoard; returns where the samples are."""
-        from .plots import loss_curves, samples
+        from .plots import loss_curves, sample_rows
 
-        real_a, real_b = sample_batch(self.val_set)
-        fake_b = trainer.translate(real_a).cpu()
+        shown = trainer.show(*sample_batch(self.val_set))
         picture = self.out / "samples" / f"epoch_{trainer.epoch:03d}.png"
-        write_figure(picture, samples(real_a, fake_b, real_b))
+        write_figure(picture, sample_rows(shown))
         if trainer.epoch == trainer.config.epochs:
             write_figure(self.out / "losses.png", loss_curves(trainer.history))
         if self.board:
-            log_epoch(self.board, trainer.history, error, {"input": real_a, "output": fake_b, "target": real_b})
+            log_epoch(self.board, trainer, error, shown)
         return picture
 
 
 @contextmanager
-def open_board(out: Path, trainer: Pix2PixTrainer, wanted: bool) -> "Iterator[SummaryWriter | None]":
+def open_board(out: Path, trainer: Trainer, wanted: bool) -> "Iterator[SummaryWriter | None]":
     """Open TensorBoard's files in a run's folder, or nothing if that is not wanted.
 
     What a killed run wrote there about steps that are logged again is taken back.
@@ -321,15 +357,16 @@ def open_board(out: Path, trainer: Pix2PixTrainer, wanted: bool) -> "Iterator[Su
         yield board
 
 
-def log_epoch(board: "SummaryWriter", history: list[StepRecord], error: float, images: dict[str, Tensor]) -> None:
-    """Log the losses of the last epoch in a history, the validation error after it, and (N, C, H, W) in [-1, 1]."""
-    for record in history:
-        if record.epoch == history[-1].epoch:
-            for name in ("loss_d", "loss_g_gan", "loss_g_l1"):
-                board.add_scalar(f"train/{name}", getattr(record, name), record.step)
-    board.add_scalar("validation/l1", error, history[-1].step)
+def log_epoch(board: "SummaryWriter", trainer: Trainer, error: float, images: dict[str, Tensor]) -> None:
+    """Log the losses of a trainer's last epoch, the validation error after it, and (N, C, H, W) in [-1, 1]."""
+    last = trainer.history[-1]
+    for record in trainer.history:
+        if record.epoch == last.epoch:
+            for name, loss in losses_of(record).items():
+                board.add_scalar(f"train/{name}", loss, record.step)
+    board.add_scalar(trainer.measure.lower().replace(" ", "/", 1).replace(" ", "_"), error, last.step)
     for name, batch in images.items():
-        board.add_images(f"samples/{name}", (batch + 1) / 2, history[-1].step)
+        board.add_images(f"samples/{name.replace(' ', '_')}", (batch + 1) / 2, last.step)
     board.flush()
 
 
@@ -376,23 +413,26 @@ def smaller_images(config: TrainConfig) -> list[str]:
 
 
 def load_datasets(data: Path | None, layout: str, config: TrainConfig,
-                  device: torch.device) -> tuple[PairedDataset, PairedDataset]:
-    """Return the pairs to train on, with jitter, and those to validate on, without.
+                  device: torch.device) -> tuple[Dataset, Dataset]:
+    """Return the pairs, or unpaired images, to train on, with jitter, and those to validate on, without.
 
     They are decoded into the device's memory, or on the CPU's if they would fill more than a quarter of that, or are
     read from their files at each use. Without `data` the procedural facades are made on first use. A dataset without
-    val (or test) gives up every tenth pair for validation.
+    val (or test) gives up every tenth for validation.
     """
     if data is None:
-        data = processes.from_first(lambda: default_dataset(
+        make = default_unpaired_dataset if config.unpaired else default_dataset
+        data = processes.from_first(lambda: make(
             DATA_FOLDER, config.image_size, progress=progress_callback("making facades")))
-    train_pairs, val_pairs = split_pairs(data, layout)
-    home = memory_for(len(train_pairs) + len(val_pairs), config, device)
+    train, val = split_sides(data, layout) if config.unpaired else split_pairs(data, layout)
+    count = max(map(len, train)) + max(map(len, val)) if config.unpaired else len(train[0]) + len(val[0])
+    home = memory_for(count, config, device)
     common = {"direction": config.direction, "size": config.image_size, "in_channels": config.in_channels,
               "out_channels": config.out_channels, "multiple_of": 2**config.depth, "in_memory": home is not None,
               "device": home or "cpu"}
-    train_set = PairedDataset(train_pairs, load_size=config.load_size or None, flip=config.flip, **common)
-    return train_set, PairedDataset(val_pairs, jitter=False, **common)
+    kind = UnpairedDataset if config.unpaired else PairedDataset
+    train_set = kind(*train, load_size=config.load_size or None, flip=config.flip, **common)
+    return train_set, kind(*val, jitter=False, **common)
 
 
 def memory_for(pairs: int, config: TrainConfig, device: torch.device) -> torch.device | None:
@@ -403,16 +443,27 @@ def memory_for(pairs: int, config: TrainConfig, device: torch.device) -> torch.d
     return next((home for home in homes if needed < free_memory(home) / 4), None)
 
 
-def split_pairs(data: Path, layout: str) -> tuple[list[Pair], list[Pair]]:
-    """Return the pairs for training and for validation: the dataset's own splits, or every tenth pair kept back."""
+def split_pairs(data: Path, layout: str) -> tuple[tuple[list], tuple[list]]:
+    """Return the pairs for training and for validation, each as a tuple of one list: see `split`."""
+    return split(data, lambda part: (find_pairs(data, part, layout),), "pair")
+
+
+def split_sides(data: Path, layout: str) -> tuple[tuple[list, list], tuple[list, list]]:
+    """Return the images of both domains for training, and those for validation: see `split`."""
+    return split(data, lambda part: find_unpaired(data, part, layout), "image of each domain")
+
+
+def split(data: Path, find: Callable[[str | None], tuple[list, ...]],
+          what: str) -> tuple[tuple[list, ...], tuple[list, ...]]:
+    """Return lists for training and for validation: the dataset's own splits, or every tenth item kept back."""
     splits = available_splits(data)
-    pairs = find_pairs(data, "train" if "train" in splits else None, layout)
-    for split in ("val", "test"):
-        if split in splits and "train" in splits:
-            return pairs, find_pairs(data, split, layout)
-    if len(pairs) < 2:
-        raise ValueError(f"{data}: one pair is not enough, as one is kept back for validation; add more pairs")
-    return [p for i, p in enumerate(pairs) if i % 10], pairs[::10]
+    train = find("train" if "train" in splits else None)
+    for part in ("val", "test"):
+        if part in splits and "train" in splits:
+            return train, find(part)
+    if min(map(len, train)) < 2:
+        raise ValueError(f"{data}: one {what} is not enough, as one is kept back for validation; add more")
+    return tuple([v for i, v in enumerate(part) if i % 10] for part in train), tuple(part[::10] for part in train)
 
 
 def sample_batch(dataset: PairedDataset) -> tuple[Tensor, Tensor]:
@@ -421,12 +472,12 @@ def sample_batch(dataset: PairedDataset) -> tuple[Tensor, Tensor]:
     return torch.stack([a for a, _ in pairs]).cpu(), torch.stack([b for _, b in pairs]).cpu()
 
 
-def write_history(path: Path, history: list[StepRecord]) -> None:
+def write_history(path: Path, trainer: Trainer) -> None:
     """Write one line of losses a step."""
     with replacing(path, make_folder=False) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([option.name for option in fields(StepRecord)])
-        writer.writerows([r.epoch, r.step, r.loss_d, r.loss_g_gan, r.loss_g_l1] for r in history)
+        writer.writerow([option.name for option in fields(trainer.record)])
+        writer.writerows([r.epoch, r.step, *losses_of(r).values()] for r in trainer.history)
 
 
 def write_figure(path: Path, figure) -> None:

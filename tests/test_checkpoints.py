@@ -151,7 +151,7 @@ def first_moments(state):
     (lambda s: s.update(epoch="one"), "epoch of another kind"),
     (lambda s: s.update(history={}), "history of another kind"),
     (lambda s: s["config"].update(seed=torch.zeros(2)), "config of another kind"),
-    (lambda s: s.update(generator=[]), "generator of another kind"),
+    (lambda s: s.update(generator=[]), "generator is of another kind"),
     (lambda s: s.update(more=1), "made by another model, with the entries"),
     (lambda s: s.pop("history"), "not a checkpoint of this trainer; expected entries"),
 ])

@@ -21,14 +21,19 @@ from pix2pix_lib.data import (
     Jitter,
     Pair,
     PairedDataset,
+    Side,
+    UnpairedDataset,
     apply_jitter,
     available_splits,
     draw_jitter,
     facade_tensors,
     find_pairs,
+    find_unpaired,
     pair_size,
     read_pair,
+    read_side,
     resize,
+    sides,
 )
 from pix2pix_lib.images import read_image, to_float, to_grey, to_uint8
 
@@ -606,3 +611,102 @@ def test_real_facades_read_as_labels_to_photos():
 def test_a_jitter_can_be_made_by_hand():
     image = coordinates(6, 6, 0)
     assert apply_jitter(image, Jitter(2, 1, True), (3, 4))[:2, 0].tolist() == [[2, 2, 2, 2], [4, 3, 2, 1]]
+
+
+# --- unpaired ---------------------------------------------------------------------------------------------------------
+
+
+def numbered_images(folder: Path, numbers: range, blue: int, size: int = 8) -> list[Side]:
+    """Write pictures whose red is their number and whose green is the column."""
+    found = []
+    for number in numbers:
+        image = coordinates(size, size, blue)
+        image[0] = number
+        found.append(Side(save(folder / f"{blue}_{number:02}.png", image)))
+    return found
+
+
+def numbers_of(pair: tuple[torch.Tensor, torch.Tensor]) -> tuple[int, int]:
+    return tuple(int(to_uint8(image)[0, 0, 0]) for image in pair)
+
+
+def test_two_folders_need_neither_equal_names_nor_equal_numbers(tmp_path):
+    numbered_images(tmp_path / "trainA", range(3), INPUT)
+    numbered_images(tmp_path / "trainB", range(5), TARGET)
+    sides_a, sides_b = find_unpaired(tmp_path, "train")
+    assert [side.file.name for side in sides_a] == ["10_00.png", "10_01.png", "10_02.png"]
+    assert len(sides_b) == 5 and not any(side.half for side in [*sides_a, *sides_b])
+    assert available_splits(tmp_path) == ["train"]
+
+
+def test_pairs_are_taken_apart_into_their_sides(tmp_path):
+    photo, label = photo_and_label(3)
+    save(tmp_path / "wide" / "train" / "1.png", torch.cat([photo, label], dim=2))
+    save(tmp_path / "cmp" / "train" / "1.jpg", photo)
+    save(tmp_path / "cmp" / "train" / "1.png", label)
+    side_a, side_b = (found[0] for found in find_unpaired(tmp_path / "wide", "train"))
+    assert torch.equal(read_side(side_a), photo) and torch.equal(read_side(side_b), label)
+    assert sides(find_pairs(tmp_path / "cmp", "train"))[1] == [Side(tmp_path / "cmp" / "train" / "1.png")]
+
+
+def test_missing_domain_is_named(tmp_path):
+    numbered_images(tmp_path / "trainA", range(3), INPUT)
+    (tmp_path / "trainB").mkdir()
+    with pytest.raises(FileNotFoundError, match="trainB: no images in it"):
+        find_unpaired(tmp_path, "train")
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        find_unpaired(tmp_path / "nowhere", "train")
+    with pytest.raises(ValueError, match="images of both domains; one of them has none"):
+        UnpairedDataset([], numbered_images(tmp_path, range(1), TARGET), size=8)
+
+
+@pytest.mark.parametrize(("count_a", "count_b"), [(6, 4), (4, 6), (5, 5)])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_an_epoch_has_each_image_of_the_larger_domain_once_and_draws_the_other(count_a, count_b, in_memory, tmp_path):
+    torch.manual_seed(0)
+    dataset = UnpairedDataset(numbered_images(tmp_path, range(count_a), INPUT),
+                              numbered_images(tmp_path, range(count_b), TARGET), size=8, in_memory=in_memory)
+    larger = 1 if count_b > count_a else 0
+    epochs = [[numbers_of(dataset[index]) for index in range(len(dataset))] for _ in range(40)]
+    assert all([pair[larger] for pair in epoch] == list(range(max(count_a, count_b))) for epoch in epochs)
+    partners = [pair[1 - larger] for epoch in epochs for pair in epoch]
+    shares = [partners.count(number) / len(partners) for number in range(min(count_a, count_b))]
+    assert sum(shares) == pytest.approx(1) and max(shares) < 2 * min(shares)
+    assert len({tuple(pair[1 - larger] for pair in epoch) for epoch in epochs}) > 30  # no fixed pairs
+
+
+def test_unpaired_images_are_cropped_and_mirrored_each_on_its_own(tmp_path):
+    torch.manual_seed(0)
+    dataset = UnpairedDataset([Side(save(tmp_path / "a.png", coordinates(32, 32, INPUT)))],
+                              [Side(save(tmp_path / "b.png", coordinates(32, 32, TARGET)))], size=16, load_size=32)
+    corners, flips = [], []
+    for _ in range(60):
+        places = [to_uint8(image).int() for image in dataset[0]]
+        corners.append([(int(p[0, 0, 0]), int(p[1].min())) for p in places])
+        flips.append([bool(p[1, 0, 0] > p[1, 0, -1]) for p in places])
+    assert sum(a != b for a, b in corners) > 50
+    assert sorted({tuple(pair) for pair in flips}) == [(False, False), (False, True), (True, False), (True, True)]
+
+
+def test_without_jitter_unpaired_items_are_counted_round(tmp_path):
+    dataset = UnpairedDataset(numbered_images(tmp_path, range(2), INPUT), numbered_images(tmp_path, range(5), TARGET),
+                              size=8, jitter=False)
+    assert [numbers_of(dataset[index]) for index in range(len(dataset))] == [(0, 0), (1, 1), (0, 2), (1, 3), (0, 4)]
+
+
+def test_direction_and_channels_of_unpaired_images(tmp_path):
+    a, b = numbered_images(tmp_path, range(1), INPUT), numbered_images(tmp_path, range(1), TARGET)
+    real_a, real_b = UnpairedDataset(a, b, size=8, direction="BtoA", in_channels=1, jitter=False)[0]
+    assert real_a.shape == (1, 8, 8) and real_b.shape == (3, 8, 8)
+    assert torch.equal(real_a, to_float(to_grey(read_image(b[0].file))))
+    for options, words in (({"in_channels": 2}, "in_channels must be 1"), ({"direction": "ab"}, "direction"),
+                           ({"multiple_of": 16}, "its size would be 8x8"), ({"load_size": 4}, "load_size must be")):
+        with pytest.raises(ValueError, match=words):
+            UnpairedDataset(a, b, **{"size": 8, **options})
+
+
+def test_unreadable_unpaired_file_is_named_before_the_training(tmp_path):
+    sides_a = numbered_images(tmp_path, range(1), INPUT)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        UnpairedDataset(sides_a, [Side(tmp_path / "broken.png")], size=8)

@@ -108,6 +108,17 @@ def test_convolution_as_product_is_the_convolution(kernel, stride, padding, bias
     same_convolution(nn.ConvTranspose2d(5, 6, **options), TransposedConvAsProduct(5, 6, **options), x)
 
 
+@pytest.mark.parametrize("size", [(8, 8), (7, 10)])
+def test_output_padding_survives_as_a_product(size):
+    """The ResNet generator doubles with 3x3 kernels, which need one more row and column."""
+    layer = nn.ConvTranspose2d(5, 6, kernel_size=3, stride=2, padding=1, output_padding=1, dtype=torch.float64)
+    x = torch.randn(3, 5, *size, dtype=torch.float64)
+    product = Engine(small_maps=True).prepare(nn.Sequential(layer), x[:1])
+    assert isinstance(product[0], TransposedConvAsProduct)
+    assert product(x).shape == (3, 6, 2 * size[0], 2 * size[1])
+    torch.testing.assert_close(product(x), layer(x))
+
+
 def test_only_convolutions_on_small_maps_become_products():
     generator = make_generator(TrainConfig(image_size=128, base_channels=4, depth=5, upsampling="transposed"))
     weights = {name: value.clone() for name, value in generator.state_dict().items()}

@@ -87,6 +87,15 @@ def test_pt2_computes_what_the_module_computes_at_every_size(weights, generator,
         assert torch.allclose(exported(real_a), reference(generator, real_a), rtol=0, atol=1e-4)
 
 
+def test_resnet_is_exported_for_every_size_that_it_takes(config, tmp_path):
+    generator = make_trained(replace(config, generator="resnet", depth=2, blocks=1, norm="instance"))
+    assert export.export_generator(generator, tmp_path / "generator.pt2") < export.TOLERANCE
+    exported = export.load_exported(tmp_path / "generator.pt2")
+    for height, width in ((8, 8), (8, 40), (28, 12)):
+        real_a = images(1, 3, height, width)
+        assert torch.allclose(exported(real_a), reference(generator, real_a), rtol=0, atol=1e-4)
+
+
 def test_onnx_computes_what_the_module_computes_at_every_size(weights, generator, tmp_path, capsys):
     for name in export.ONNX_PACKAGES:
         pytest.importorskip(name, reason=f"{name} is not installed: it is needed only to export ONNX")

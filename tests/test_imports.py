@@ -11,11 +11,12 @@ LEVELS = [  # a module may import from the levels before its own, and from its o
     ["validation", "files", "progress", "cli"],
     ["images", "tiling", "layers", "losses", "receptive_field", "devices", "costs", "processes", "engine",
      "facade_plans", "facade_paint", "facades"],
-    ["data", "corruptions", "unet", "patchgan", "environment"],
-    ["training", "checkpoints", "export", "trained"],
+    ["data", "corruptions", "unet", "patchgan", "resnet", "systems", "environment"],
+    ["training", "cyclegan", "checkpoints", "export", "trained"],
     ["checks", "plots"],
     ["explorers.drawing", "explorers.panel", "explorers.base"],
-    [f"explorers.{name}" for name in ("dataset", "unet", "receptive_field", "patches", "losses", "designer", "player")],
+    [f"explorers.{name}" for name in
+     ("dataset", "unet", "receptive_field", "patches", "losses", "designer", "player", "normalization")],
     ["train", "translate", "bundle"],
 ]
 ORDER = [module for level in LEVELS for module in level]

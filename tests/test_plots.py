@@ -12,6 +12,7 @@ from PIL import Image
 
 from pix2pix_lib import plots
 from pix2pix_lib.checks import ShapeRow, record_shapes
+from pix2pix_lib.cyclegan import CycleRecord
 from pix2pix_lib.training import StepRecord
 from pix2pix_lib.unet import DownBlock, UNet, UpBlock
 
@@ -149,6 +150,46 @@ def test_loss_curves_hold_every_loss_and_the_line_of_a_d_that_cannot_tell():
     assert list(left.lines[2].get_ydata()) == [1.0 + step for step in range(40)]
     assert left.lines[-1].get_ydata()[0] == pytest.approx(math.log(2))
     assert left.get_ylim()[0] == right.get_ylim()[0] == 0
+
+
+def test_loss_curves_of_cyclegan_hold_all_eight_losses():
+    history = [CycleRecord(0, step, *(float(number + step) for number in range(8))) for step in range(5)]
+    left, right = plots.loss_curves(history).axes
+    assert [line.get_ydata()[0] for line in left.lines[1::2]] == [0, 1, 2, 3]
+    assert [line.get_ydata()[0] for line in right.lines[1::2]] == [4, 5, 6, 7]
+    assert len({line.get_color() for line in left.lines}) == 5
+    assert left.lines[-1].get_ydata()[0] == 0.25  # half of (1/2)^2 + (1/2)^2
+
+
+def test_a_step_is_described_by_its_losses():
+    assert plots.describe_step(StepRecord(0, 0, 0.5, 1.25, 0.125)) == "D 0.50, G 1.25, L1 0.125"
+    record = CycleRecord(0, 0, 0.25, 0.5, 1.0, 2.0, 0.125, 0.375, 0.0, 0.0)
+    assert plots.describe_step(record) == "D 0.25 0.50, G 1.00 2.00, cycle 0.125 0.375"
+
+
+# The diagram of the two cycles
+
+
+def test_a_cycle_diagram_holds_every_image_and_network_by_its_name_in_the_library():
+    figure = plots.cycle_diagram("day", "night")
+    found = [patch.get_gid() for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    row_a = ["real_a", "generator_ab", "fake_b", "generator_ba", "rec_a", "real_b", "discriminator_b"]
+    row_b = ["real_b", "generator_ba", "fake_a", "generator_ab", "rec_b", "real_a", "discriminator_a"]
+    assert found == row_a + row_b
+    assert {name for name in found if name in texts(figure)} == set(found)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["images of day", "images of night"]
+
+
+def test_images_of_one_domain_have_one_colour_and_each_loss_its_line():
+    figure = plots.cycle_diagram()
+    colours = {}
+    for patch in figure.axes[0].patches:
+        if isinstance(patch, Rectangle):
+            colours.setdefault(patch.get_gid()[-2:], set()).add(patch.get_facecolor()[:3])
+    assert len(colours["_a"] - {(1.0, 1.0, 1.0)}) == len(colours["_b"] - {(1.0, 1.0, 1.0)}) == 1
+    assert len(figure.axes[0].lines) == 2
+    assert sum("cycle loss" in text for text in texts(figure)) == 2
+    assert sum("adversarial loss" in text for text in texts(figure)) == 2
 
 
 # Showing

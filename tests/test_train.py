@@ -8,16 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from pix2pix_lib import facades, train
-from pix2pix_lib.checkpoints import load_generator, read_checkpoint
-from pix2pix_lib.training import TrainConfig, make_trainer
+from pix2pix_lib import facades, systems, train
+from pix2pix_lib.checkpoints import load_generator, read_checkpoint, save_checkpoint
+from pix2pix_lib.cyclegan import make_cyclegan
+from pix2pix_lib.engine import fast_engine
+from pix2pix_lib.training import TrainConfig, make_trainer, system_config
 
 ROOT = Path(__file__).parent.parent
 TINY = ["--image-size", "32", "--depth", "4", "--base-channels", "4", "--disc-channels", "4", "--disc-layers", "1"]
@@ -222,6 +224,7 @@ def test_several_processes_record_no_graph(together, monkeypatch):
     monkeypatch.setattr(train.processes, "rank", lambda: 1)
     arguments = train.make_parser().parse_args(["--precision", "bf16"])
     assert train.pick_engine(arguments, TrainConfig(), torch.device("cuda"), 1).graph != together
+    assert not train.pick_engine(arguments, system_config("cyclegan"), torch.device("cuda"), 1).graph  # it has pools
 
 
 def test_every_field_of_the_config_is_a_flag_with_its_default():
@@ -232,7 +235,7 @@ def test_every_field_of_the_config_is_a_flag_with_its_default():
 
 
 def test_dataset_without_splits_gives_up_every_tenth_pair(data):
-    train_pairs, val_pairs = train.split_pairs(data / "train", "auto")
+    (train_pairs,), (val_pairs,) = train.split_pairs(data / "train", "auto")
     names = sorted(p.name for p in (data / "train").iterdir())
     assert [p.a.name for p in val_pairs] == names[::10]
     assert {p.a.name for p in train_pairs} | {p.a.name for p in val_pairs} == set(names)
@@ -257,3 +260,132 @@ def test_real_facades_train_from_the_command_line(tmp_path, capsys):
     lines = [line for line in capsys.readouterr().out.splitlines() if "validation L1" in line]
     errors = [float(line.split("validation L1 ")[1].split(";")[0]) for line in lines]
     assert errors[-1] < errors[0] < 1
+
+
+# --- systems ----------------------------------------------------------------------------------------------------------
+
+NARROW = ["--base-channels", "1", "--disc-channels", "1", "--epochs", "1", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def large_data(tmp_path_factory):
+    return facades.write_dataset(tmp_path_factory.mktemp("data") / "large", {"train": 2, "val": 1}, 256)
+
+
+@pytest.mark.parametrize("system", ["paper", "instance3x3", "upsample4x4", "shallow"])
+def test_each_system_trains_with_the_defaults_of_its_note(system, large_data, tmp_path):
+    out = tmp_path / "run"
+    assert train.main(["--system", system, "--data", str(large_data), "--out", str(out), *NARROW]) == 0
+    config = system_config(system, base_channels=1, disc_channels=1, epochs=1)
+    assert json.loads((out / "config.json").read_text()) == asdict(config)
+    generator, loaded = load_generator(out / "generator.safetensors")
+    assert loaded == config
+    assert generator.state_dict().keys() == getattr(systems, system)(3, 3, 1, 1)[0].state_dict().keys()
+
+
+def test_notes_have_their_own_loss_order_batch_and_learning_rate():
+    trained = {name: system_config(name) for name in systems.SETTINGS}
+    assert {name: (c.objective, c.first, c.batch_size, c.lr, c.epochs, c.lambda_l1) for name, c in trained.items()} == {
+        "paper": ("vanilla", "discriminator", 1, 2e-4, 200, 100.0),
+        "instance3x3": ("lsgan", "discriminator", 32, 2e-4, 100, 100.0),
+        "upsample4x4": ("lsgan", "generator", 1, 2e-4, 200, 100.0),
+        "shallow": ("vanilla", "discriminator", 1, 2e-4, 200, 100.0),
+        "cyclegan": ("lsgan", "generator", 1, 2e-4, 200, 100.0)}
+    assert all((c.beta1, c.beta2) == (0.5, 0.999) for c in trained.values())
+
+
+@pytest.mark.parametrize(("flags", "words"), [
+    (["--system", "paper", "--depth", "5"], "depth must be 8 in the system paper; got 5"),
+    (["--system", "instance3x3", "--objective", "hinge"], "objective must be lsgan in the system instance3x3"),
+    (["--system", "shallow", "--norm", "batch"], "norm must be instance in the system shallow; got batch"),
+    (["--system", "cyclegan", "--depth", "3"], "depth must be 2 with a ResNet, which halves twice; got 3"),
+    (["--system", "cyclegan", "--lambda-gan", "0", "--cycle", "none", "--lambda-identity", "0"],
+     "lambda_gan is 0 and so are the cycle and identity losses"),
+    (["--system", "cyclegan", "--pool-size", "-1"], "pool_size must be 0 or more; got -1"),
+])
+def test_settings_that_a_system_cannot_have_are_named(flags, words, large_data, tmp_path, capsys):
+    assert train.main([*flags, "--data", str(large_data), "--out", str(tmp_path / "run")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_system_is_named(capsys):
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--system", "pix3pix"])
+    assert stop.value.code == 2
+    assert "invalid choice: 'pix3pix'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("flags", "size"), [([], 128), (["--system", "paper"], 256), (["--system", "shallow"], 128)])
+def test_help_shows_the_defaults_of_the_system(flags, size, capsys):
+    with pytest.raises(SystemExit):
+        train.main([*flags, "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert f"a multiple of 2^depth (default: {size})" in words
+
+
+CYCLE = ["--system", "cyclegan", "--image-size", "32", "--base-channels", "2", "--blocks", "1", "--disc-channels", "2",
+         "--disc-layers", "1", "--pool-size", "3", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def two_folders(tmp_path_factory):
+    """Folders that share nothing: other numbers, other names, other sizes."""
+    root = tmp_path_factory.mktemp("unpaired")
+    for folder, count, size in (("trainA", 5, 32), ("trainB", 4, 48), ("valA", 2, 32), ("valB", 1, 64)):
+        (root / folder).mkdir()
+        for number in range(count):
+            pixels = facades.make_pair(number, size).photo
+            Image.fromarray(pixels).save(root / folder / f"{folder}_{number}.png")
+    return root
+
+
+def test_cyclegan_trains_on_two_folders_and_writes_both_generators(two_folders, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train.main([*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "5 and 4 unpaired images to train on, 2 and 1 unpaired images to validate on" in said
+    assert "validation cycle L1" in said
+    with (out / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10 and float(rows[0]["loss_cycle_b"]) > 0
+    for name, direction in (("generator_ab", "AtoB"), ("generator_ba", "BtoA")):
+        generator, config = load_generator(out / f"{name}.safetensors")
+        assert config.direction == direction and generator(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+    with Image.open(out / "samples" / "epoch_002.png") as picture:
+        assert picture.height > 1.5 * picture.width  # six rows of two
+
+
+def test_cyclegan_resumes_exactly_from_the_command_line(two_folders, tmp_path):
+    command = [*CYCLE, "--data", str(two_folders), "--epochs", "2"]
+    assert train.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    whole = read_checkpoint(tmp_path / "whole" / "checkpoints" / "last.pt")
+    engine = fast_engine("float32", torch.device("cpu"))  # that of the command
+    first = make_cyclegan(TrainConfig(**whole["config"]), engine=engine)
+    data, _ = train.load_datasets(two_folders, "auto", first.config, torch.device("cpu"))
+    for _ in first.run_epoch(data):
+        pass
+    save_checkpoint(tmp_path / "half" / "checkpoints" / "last.pt", first)
+    assert train.main([*command, "--out", str(tmp_path / "half"), "--resume"]) == 0
+    half = read_checkpoint(tmp_path / "half" / "checkpoints" / "last.pt")
+    assert half["history"] == whole["history"]
+    for name in ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b"):
+        assert all(torch.equal(half[name][key], value) for key, value in whole[name].items())
+    assert torch.equal(half["pool_a"], whole["pool_a"]) and len(half["pool_b"]) == 3
+
+
+def test_cyclegan_takes_pairs_apart(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train.main([*CYCLE, "--data", str(data), "--out", str(out), "--epochs", "1"]) == 0
+    assert "12 and 12 unpaired images to train on, 3 and 3 unpaired images" in capsys.readouterr().out
+
+
+def test_results_of_cyclegan_that_a_kill_left_half_written_are_written_again(two_folders, tmp_path):
+    out = tmp_path / "run"
+    assert train.main([*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "1"]) == 0
+    card = out / "generator_ba.json"
+    whole = card.read_text()
+    card.write_text(whole.replace('"epochs": 1,\n  "validation', '"epochs": 0,\n  "validation'))
+    assert train.results_epoch(out) == 0
+    assert train.main([*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "1", "--resume"]) == 0
+    assert card.read_text() == whole

@@ -1,0 +1,115 @@
+"""The five systems of the study notes on the procedural facades, each with the same pairs for as many epochs.
+
+python -m benchmarks.systems [--channels 8] [--pairs 200] [--epochs 2] [--out PICTURE] prints one table and draws what
+each makes of the same unseen label maps. Images are 256x256, label map to photo; every system has its own loss, order,
+batch size and learning rate, and all have the same width. CycleGAN gets the same images taken apart.
+"""
+
+import argparse
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pix2pix_lib.cyclegan import make_cyclegan
+from pix2pix_lib.data import Pair, PairedDataset, UnpairedDataset, find_pairs, sides
+from pix2pix_lib.devices import describe_device, pick_device
+from pix2pix_lib.facades import write_dataset
+from pix2pix_lib.layers import count_parameters
+from pix2pix_lib.plots import sample_rows
+from pix2pix_lib.progress import make_bar, progress_callback
+from pix2pix_lib.systems import SETTINGS
+from pix2pix_lib.training import TrainConfig, Trainer, choose_engine, make_trainer, system_config, validation_l1
+
+SIZE, VALIDATION, SHOWN = 256, 40, 6
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one system did with its budget: its name, settings, updates, seconds, validation L1, and pictures."""
+
+    name: str
+    parameters: int
+    batch_size: int
+    updates: int
+    seconds: float
+    error: float
+    pictures: Tensor
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--channels", type=int, default=8, help="width of all networks; the notes have 64")
+    parser.add_argument("--pairs", type=int, default=200)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--out", type=Path, default=Path("runs/systems.png"))
+    arguments = parser.parse_args()
+    device = pick_device(arguments.device)
+    with tempfile.TemporaryDirectory() as folder:
+        data = write_dataset(Path(folder) / "facades", {"train": arguments.pairs, "val": VALIDATION}, SIZE,
+                             progress=progress_callback("making facades"))
+        train_pairs = find_pairs(data, "train")
+        validation = PairedDataset(find_pairs(data, "val"), direction="BtoA", size=SIZE, jitter=False, in_memory=True)
+        rows = [measure(name, train_pairs, validation, arguments, device) for name in SETTINGS]
+    print(f"{arguments.pairs} pairs, {arguments.epochs} epochs, {arguments.channels} channels; "
+          f"{describe_device(device)}, torch {torch.__version__}\n")
+    print(table(rows))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    draw(rows, validation, arguments.out)
+    print(f"\n{arguments.out}")
+
+
+def measure(name: str, train_pairs: list[Pair], validation: PairedDataset, arguments: argparse.Namespace,
+            device: torch.device) -> Row:
+    """Train one system and return what came of it."""
+    config = system_config(name, image_size=SIZE, direction="BtoA", epochs=arguments.epochs,
+                           base_channels=arguments.channels, disc_channels=arguments.channels)
+    make = make_cyclegan if config.unpaired else make_trainer
+    engine, _ = choose_engine(config, device, make=make)
+    trainer = make(config, device, engine)
+    start = time.perf_counter()
+    train(trainer, dataset(config, train_pairs), name)
+    seconds = time.perf_counter() - start
+    real_a = torch.stack([validation[index][0] for index in range(SHOWN)])
+    return Row(name, count_parameters(trainer.networks["generator_ab" if config.unpaired else "generator"]),
+               config.batch_size, len(trainer.history), seconds, validation_l1(trainer, validation),
+               trainer.translate(real_a).cpu())
+
+
+def dataset(config: TrainConfig, pairs: list[Pair]) -> PairedDataset | UnpairedDataset:
+    """Return the training data of a system, in memory: the pairs, or their sides."""
+    common = {"direction": config.direction, "size": SIZE, "in_memory": True}
+    return UnpairedDataset(*sides(pairs), **common) if config.unpaired else PairedDataset(pairs, **common)
+
+
+def train(trainer: Trainer, data: PairedDataset | UnpairedDataset, name: str) -> None:
+    """Train to the end under a progress bar."""
+    steps = -(-len(data) // trainer.config.batch_size) * trainer.config.epochs
+    with closing(make_bar(steps, name)) as bar:
+        while trainer.epoch < trainer.config.epochs:
+            for _ in trainer.run_epoch(data):
+                bar.update()
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    lines = ["| system | parameters of G | batch | updates | seconds | validation L1 |", "|---|---|---|---|---|---|"]
+    lines += [f"| {r.name} | {r.parameters:,} | {r.batch_size} | {r.updates} | {r.seconds:.0f} | {r.error:.3f} |"
+              for r in rows]
+    return "\n".join(lines)
+
+
+def draw(rows: list[Row], validation: PairedDataset, path: Path) -> None:
+    """Write one row of pictures for each system between the inputs and the truth."""
+    pairs = [validation[index] for index in range(SHOWN)]
+    inputs, truths = (torch.stack(side) for side in zip(*pairs))
+    sample_rows({"input": inputs, **{row.name: row.pictures for row in rows}, "truth": truths}, 1.3).savefig(path)
+
+
+if __name__ == "__main__":
+    main()
