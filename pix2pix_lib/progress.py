@@ -39,10 +39,11 @@ def progress_callback(label: str) -> Callable[[int, int], None]:
 def make_bar(total: int, label: str) -> "tqdm | NotebookBar":
     """Return a bar with `update()`, `set_postfix_str(text)`, `refresh()` and `close()`."""
     if in_notebook():
-        bar = NotebookBar(total, label)
-    else:
-        bar = tqdm(total=total, desc=label, mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True)
+        return NotebookBar(total, label)
+    # Drawn only once `close_bars` knows it: an interruption in between would leave its line open.
+    bar = tqdm(total=total, desc=label, mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True, delay=1e-9)
     _bars.add(bar)
+    bar.refresh()
     return bar
 
 

@@ -32,7 +32,7 @@ SETTINGS: dict[str, dict] = {
     "upsample4x4": _INSTANCE | {"first": "generator"},
     "shallow": _PAPER | {"image_size": 128, "depth": 4, "norm": "instance", "dropout": 0.0, "upsampling": "resize",
                          "disc_norm": "instance"},
-    "cyclegan": _INSTANCE | {"generator": "resnet", "depth": 2, "dropout": 0.0, "skips": False, "first": "generator",
+    "cyclegan": _INSTANCE | {"generator": "resnet", "depth": 2, "dropout": 0.0, "first": "generator",
                              "direction": "AtoB"},
 }
 

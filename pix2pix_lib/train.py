@@ -197,7 +197,8 @@ def run_in_folder(arguments: argparse.Namespace, trainer: Trainer, train_set: Da
     if arguments.resume:
         resume(checkpoint, trainer)
     shared = f" in each of {processes.count()} processes" if processes.joined() else ""
-    say(f"{describe_data(train_set)} to train on, {describe_data(val_set)} to validate on; "
+    what = "unpaired images" if config.unpaired else "pairs"
+    say(f"{counts(train_set)} {what} to train on, {counts(val_set)} to validate on; "
         f"{describe_device(trainer.device)}{shared}; {trainer.epoch} of {config.epochs} epochs are done")
     try:
         with processes.noticing_the_loss_of_another():
@@ -216,11 +217,9 @@ def run_in_folder(arguments: argparse.Namespace, trainer: Trainer, train_set: Da
     return 0
 
 
-def describe_data(dataset: PairedDataset | UnpairedDataset) -> str:
-    """Return how many pairs, or images of either domain, a dataset has."""
-    if isinstance(dataset, UnpairedDataset):
-        return " and ".join(str(len(domain)) for domain in dataset.domains) + " unpaired images"
-    return f"{len(dataset)} pairs"
+def counts(dataset: PairedDataset | UnpairedDataset) -> str:
+    """Return how many pairs a dataset has, or how many images of each domain."""
+    return " and ".join(str(len(domain)) for domain in getattr(dataset, "domains", [dataset]))
 
 
 def resume(checkpoint: Path, trainer: Trainer) -> None:

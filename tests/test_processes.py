@@ -18,17 +18,18 @@ ROOT = Path(__file__).parent.parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts", "0"]
 
 
-def train_together(count: int, folder: Path, batch_size: int, norm: str) -> list[dict]:
+def train_together(count: int, folder: Path, batch_size: int, kind: str) -> list[dict]:
     """Run shared_run.py in `count` processes and return the state of each."""
-    command = [*TORCHRUN, f"--nproc-per-node={count}", "-m", "tests.shared_run", str(folder), str(batch_size), norm]
+    command = [*TORCHRUN, f"--nproc-per-node={count}", "-m", "tests.shared_run", str(folder), str(batch_size), kind]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return [torch.load(folder / f"rank{rank}_of_{count}.pt", weights_only=True) for rank in range(count)]
 
 
 def parameters(state: dict) -> dict[str, torch.Tensor]:
-    """Return what both networks learn, without the running averages that each process keeps for itself."""
-    return {f"{name}.{key}": value for name in ("generator", "discriminator") for key, value in state[name].items()
+    """Return what all networks learn, without the running averages that each process keeps for itself."""
+    networks = [name for name in state if name.startswith(("generator", "discriminator"))]
+    return {f"{name}.{key}": value for name in networks for key, value in state[name].items()
             if "running" not in key and "num_batches" not in key}
 
 
@@ -42,14 +43,15 @@ def test_parameters_and_history_stay_equal_across_ranks(tmp_path):
     assert first["seed"] == 1 and second["seed"] != 1  # of epoch 1: the second draws other jitter and dropout
 
 
-def test_two_processes_end_where_one_with_twice_the_batch_ends(tmp_path):
-    together, _ = train_together(2, tmp_path, 2, "instance")
-    (alone,) = train_together(1, tmp_path, 4, "instance")
+@pytest.mark.parametrize("kind", ["instance", "cyclegan"])
+def test_two_processes_end_where_one_with_twice_the_batch_ends(kind, tmp_path):
+    together, _ = train_together(2, tmp_path, 2, kind)
+    (alone,) = train_together(1, tmp_path, 4, kind)
     ours, expected = parameters(together), parameters(alone)
     for name in (name for name in expected if name.endswith("weight")):
         # Six updates move a weight by up to 0.0024. Biases are not compared: instance norm takes away what most of
         # them add, so their gradients are rounding errors, which Adam makes as large as any other.
-        torch.testing.assert_close(ours[name], expected[name], rtol=0, atol=2e-4)
+        torch.testing.assert_close(ours[name], expected[name], rtol=0, atol=4e-4)
         assert (ours[name] - expected[name]).abs().mean() < 1e-5
     for record, other in zip(together["history"], alone["history"]):
         assert record == pytest.approx(other, abs=1e-3)
