@@ -17,7 +17,7 @@ folder, batch_size, kind = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 small = {"image_size": 32, "base_channels": 4, "disc_channels": 4, "disc_layers": 1, "epochs": 4,
          "batch_size": batch_size}
 if kind == "cyclegan":
-    make, config = make_cyclegan, system_config("cyclegan", blocks=1, pool_size=0, **small)
+    make, config = make_cyclegan, system_config("cyclegan", blocks=1, pool_size=0, lr=1e-9, **small)
 else:
     make, config = make_trainer, TrainConfig(depth=4, norm=kind, disc_norm=kind,
                                              dropout=0.5 if kind == "batch" else 0.0, **small)
