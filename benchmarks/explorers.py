@@ -21,13 +21,14 @@ from pix2pix_lib.explorers.base import Choice, Explorer, Slider
 from pix2pix_lib.explorers.dataset import DatasetExplorer
 from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
 from pix2pix_lib.explorers.losses import LossExplorer
+from pix2pix_lib.explorers.normalization import NormalizationExplorer
 from pix2pix_lib.explorers.patches import PatchExplorer
 from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
 from pix2pix_lib.explorers.unet import UNetExplorer
 
 EXPLORERS = (DatasetExplorer, UNetExplorer, ReceptiveFieldExplorer, PatchExplorer, LossExplorer, FacadeDesigner,
-             RectanglePainter, TrainingPlayer)
+             RectanglePainter, TrainingPlayer, NormalizationExplorer)
 
 
 def main(argv: list[str] | None = None) -> int:

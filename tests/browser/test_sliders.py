@@ -21,6 +21,7 @@ from pix2pix_lib.explorers.base import Choice, Explorer, Slider, Switch
 from pix2pix_lib.explorers.dataset import DatasetExplorer
 from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
 from pix2pix_lib.explorers.losses import LossExplorer
+from pix2pix_lib.explorers.normalization import NormalizationExplorer
 from pix2pix_lib.explorers.patches import PatchExplorer
 from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
@@ -95,6 +96,7 @@ CASES = [
     Case("07_patch_explorer", FacadeDesigner, "window_width"),
     Case("07_patch_explorer", RectanglePainter, "left", "clear"),
     Case("07_patch_explorer", TrainingPlayer, "percent"),
+    Case("09_normalization", NormalizationExplorer, "channel"),
 ]
 
 each_notebook = pytest.mark.parametrize("notebook", dict.fromkeys(case.notebook for case in CASES), indirect=True)
