@@ -20,7 +20,7 @@ from pix2pix_lib.data import Pair, PairedDataset, UnpairedDataset, find_pairs, s
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.facades import write_dataset
 from pix2pix_lib.layers import count_parameters
-from pix2pix_lib.plots import sample_rows
+from pix2pix_lib.plots import sample_rows, to_png
 from pix2pix_lib.progress import make_bar, progress_callback
 from pix2pix_lib.systems import SETTINGS
 from pix2pix_lib.training import TrainConfig, Trainer, choose_engine, make_trainer, system_config, validation_l1
@@ -108,7 +108,8 @@ def draw(rows: list[Row], validation: PairedDataset, path: Path) -> None:
     """Write one row of pictures for each system between the inputs and the truth."""
     pairs = [validation[index] for index in range(SHOWN)]
     inputs, truths = (torch.stack(side) for side in zip(*pairs))
-    sample_rows({"input": inputs, **{row.name: row.pictures for row in rows}, "truth": truths}, 1.3).savefig(path)
+    figure = sample_rows({"input": inputs, **{row.name: row.pictures for row in rows}, "truth": truths}, 1.3)
+    path.write_bytes(to_png(figure))
 
 
 if __name__ == "__main__":
