@@ -96,11 +96,15 @@ class CycleGANTrainer(Trainer):
         self.optimizer_g.zero_grad()
         self.optimizer_d.zero_grad()
         fake_a, fake_b = self._translate("generator_ba", real_b), self._translate("generator_ab", real_a)
-        steps = {"generator": self.step_generators, "discriminator": self.step_discriminators}
-        order = sorted(steps, key=lambda name: name != self.config.first)
-        losses = {name: steps[name](real_a, real_b, fake_a, fake_b) for name in order}
+        images = real_a, real_b, fake_a, fake_b
+        if self.config.first == "generator":
+            losses_g = self.step_generators(*images)
+            losses_d = self.step_discriminators(*images)
+        else:
+            losses_d = self.step_discriminators(*images)
+            losses_g = self.step_generators(*images)
         self.scaler.update()
-        return *losses["discriminator"], *losses["generator"]
+        return *losses_d, *losses_g
 
     def step_generators(self, real_a: Tensor, real_b: Tensor, fake_a: Tensor, fake_b: Tensor) -> tuple[Tensor, ...]:
         """Make the fakes pass for real, the cycles come home, and images of the target's domain stay as they are.

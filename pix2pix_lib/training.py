@@ -40,8 +40,8 @@ def _option(default, help: str, choices: tuple[str, ...] | None = None):
 class TrainConfig:
     """Everything that decides a training run; the command line is made from these fields.
 
-    The defaults train a small network on 128x128 images in minutes on two cores. The paper's run on the facades is
-    image_size=256, base_channels=64, disc_channels=64, depth=8, upsampling="transposed", lr=2e-4, epochs=200.
+    The defaults train a small network on 128x128 images in minutes on two cores. `system_config("paper")` is the
+    paper's run on the facades, and so for each system of the notes.
 
     Raises:
         ValueError: if a value is out of range, with the range.

@@ -38,7 +38,8 @@ def written_out(networks, optimizers, real_a, real_b, config):
     cycle_a, cycle_b = (g_ba(fake_b) - real_a).abs().mean(), (g_ab(fake_a) - real_b).abs().mean()
     idt_a, idt_b = (g_ba(real_a) - real_a).abs().mean(), (g_ab(real_b) - real_b).abs().mean()
     optimizers[0].zero_grad()
-    (gan_a + gan_b + config.lambda_cycle * (cycle_a + cycle_b) + config.lambda_identity * (idt_a + idt_b)).backward()
+    loss = config.lambda_gan * (gan_a + gan_b) + config.lambda_cycle * (cycle_a + cycle_b)
+    (loss + config.lambda_identity * (idt_a + idt_b)).backward()
     optimizers[0].step()
     loss_d_a, loss_d_b = (0.5 * ((d(real) - 1).square().mean() + d(fake.detach()).square().mean())
                           for d, real, fake in ((d_a, real_a, fake_a), (d_b, real_b, fake_b)))
@@ -49,7 +50,8 @@ def written_out(networks, optimizers, real_a, real_b, config):
 
 
 def test_steps_are_those_of_the_paper_written_out(config, batch):
-    trainer = make_cyclegan(replace(config, pool_size=0))
+    config = replace(config, pool_size=0, lambda_gan=0.6)
+    trainer = make_cyclegan(config)
     networks = [copy.deepcopy(network) for network in trainer.networks.values()]
     adam = {"lr": 1e-3, "betas": (0.5, 0.999)}
     optimizers = [torch.optim.Adam(chain(*(n.parameters() for n in pair)), **adam)
