@@ -283,7 +283,8 @@ def _draw_cycle(axes: Axes, y: float, here: str, there: str, colours: Mapping[st
     row = [_Node(f"real_{here}", 0.0, y, colours[here]), _Node(f"generator_{here}{there}", 2.15, y, "white"),
            _Node(f"fake_{there}", 4.3, y, colours[there]), _Node(f"generator_{there}{here}", 6.45, y, "white"),
            _Node(f"rec_{here}", 8.6, y, colours[here])]
-    real, judge = _Node(f"real_{there}", 2.15, outer, colours[there]), _Node(f"discriminator_{there}", 4.3, outer, "white")
+    real = _Node(f"real_{there}", 2.15, outer, colours[there])
+    judge = _Node(f"discriminator_{there}", 4.3, outer, "white")
     for node in (*row, real, judge):
         _draw_node(axes, node)
     for left, right in (*pairwise(row), (real, judge)):

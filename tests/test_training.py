@@ -107,6 +107,27 @@ def test_steps_are_those_of_the_paper_written_out(tiny_config, batch, lambda_l1)
     assert same(snapshot(g), snapshot(trainer.generator)) and same(snapshot(d), snapshot(trainer.discriminator))
 
 
+def test_the_generator_can_be_asked_to_learn_first(tiny_config, batch):
+    """As in the colorization note: G is then judged by the D of the step before, and D by the same fake_b."""
+    real_a, real_b = batch
+    trainer = make_trainer(replace(tiny_config, first="generator", dropout=0.0, disc_norm="instance"))
+    g, d = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
+    record, fake_b = trainer.step(real_a, real_b), g(real_a)
+    torch.testing.assert_close(record.loss_g_gan, F.softplus(-d(real_a, fake_b)).mean().detach())
+    loss_d = 0.5 * (F.softplus(-d(real_a, real_b)).mean() + F.softplus(d(real_a, fake_b)).mean())
+    torch.testing.assert_close(record.loss_d, loss_d.detach())
+    usual = make_trainer(replace(tiny_config, dropout=0.0, disc_norm="instance")).step(real_a, real_b)
+    assert usual.loss_d == record.loss_d and usual.loss_g_gan != record.loss_g_gan
+
+
+def test_an_epoch_trains_whatever_mode_the_networks_were_in(tiny_config, tiny_pairs):
+    trainer = make_trainer(tiny_config)
+    for network in trainer.networks.values():
+        network.eval()
+    next(trainer.run_epoch(tiny_pairs))
+    assert all(module.training for network in trainer.networks.values() for module in network.modules())
+
+
 def test_without_adversarial_weight_d_does_not_learn(tiny_config, batch):
     trainer = make_trainer(replace(tiny_config, lambda_gan=0.0))
     before = snapshot(trainer.discriminator)
