@@ -6,7 +6,7 @@ from itertools import chain
 
 import pytest
 import torch
-from test_training import assert_same_state, run, same, snapshot
+from test_training import assert_same_state, run, same, snapshot, with_and_without_a_break
 from torch import nn
 
 from pix2pix_lib import systems
@@ -164,16 +164,9 @@ def test_a_pool_of_none_passes_images_on():
 
 
 def test_resume_is_bit_exact_pools_included(config, tiny_pairs, tmp_path):
-    whole = make_cyclegan(config)
-    run(whole, tiny_pairs, 4)
-    first = make_cyclegan(config)
-    run(first, tiny_pairs, 2)
-    save_checkpoint(tmp_path / "last.pt", first)
-    second = make_cyclegan(config)
-    load_checkpoint(tmp_path / "last.pt", second)
-    assert len(second.pool_a.images) == 3
-    run(second, tiny_pairs, 2)
-    assert_same_state(whole.state_dict(), second.state_dict())
+    straight, second = with_and_without_a_break(make_cyclegan, config, tiny_pairs, tmp_path / "last.pt")
+    assert len(second.pool_a.images) == len(second.pool_b.images) == 3
+    assert_same_state(straight.state_dict(), second.state_dict())
 
 
 def test_a_run_without_its_pools_would_end_otherwise(config, tiny_pairs):

@@ -182,17 +182,20 @@ def test_history_has_one_record_a_step(tiny_config, tiny_pairs):
     assert all(isinstance(r.loss_d, float) for r in trainer.history)
 
 
-def test_resume_is_bit_exact(tiny_config, tiny_pairs, tmp_path):
-    straight = make_trainer(tiny_config)
-    run(straight, tiny_pairs, 4)
-
-    first = make_trainer(tiny_config)
-    run(first, tiny_pairs, 2)
-    save_checkpoint(tmp_path / "last.pt", first)
+def with_and_without_a_break(make, config, dataset, file):
+    """Return two trainers after four epochs: one that never stopped, and one that went on from a checkpoint."""
+    straight, first, second = make(config), make(config), make(replace(config))
+    run(straight, dataset, 4)
+    run(first, dataset, 2)
+    save_checkpoint(file, first)
     torch.rand(7)  # whatever happens to the random numbers between two sessions
-    second = make_trainer(replace(tiny_config))
-    load_checkpoint(tmp_path / "last.pt", second)
-    run(second, tiny_pairs, 2)
+    load_checkpoint(file, second)
+    run(second, dataset, 2)
+    return straight, second
+
+
+def test_resume_is_bit_exact(tiny_config, tiny_pairs, tmp_path):
+    straight, second = with_and_without_a_break(make_trainer, tiny_config, tiny_pairs, tmp_path / "last.pt")
     assert_same_state(straight.state_dict(), second.state_dict())
 
 
