@@ -14,6 +14,7 @@ import torch
 from killed_runs import same
 
 from pix2pix_lib.checkpoints import (
+    check_settings,
     load_checkpoint,
     load_discriminator,
     load_generator,
@@ -22,7 +23,7 @@ from pix2pix_lib.checkpoints import (
     save_discriminator,
     save_generator,
 )
-from pix2pix_lib.training import make_discriminator, make_generator, make_trainer, translate
+from pix2pix_lib.training import make_discriminator, make_generator, make_trainer, system_config, translate
 
 
 @pytest.fixture
@@ -242,6 +243,25 @@ def test_card_that_is_damaged_or_missing_is_named(tmp_path, tiny_config):
         load_generator(path)
     (tmp_path / "generator.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"generator\.json: no such file"):
+        load_generator(path)
+
+
+def test_settings_that_an_older_version_did_not_know_have_their_defaults(saved, tiny_config, tmp_path):
+    state = read_checkpoint(saved)
+    del state["config"]["system"], state["config"]["pool_size"]
+    torch.save(state, saved)
+    load_checkpoint(saved, make_trainer(tiny_config))
+    with pytest.raises(ValueError, match="system was own, is cyclegan"):
+        check_settings(saved, state, system_config("cyclegan"))
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, make_generator(tiny_config), tiny_config)
+    card = json.loads(path.with_suffix(".json").read_text())
+    del card["config"]["system"]
+    path.with_suffix(".json").write_text(json.dumps(card))
+    assert load_generator(path)[1] == tiny_config
+    card["config"]["colour"] = "red"
+    path.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=r"not the card of a generator .*colour"):
         load_generator(path)
 
 
