@@ -304,7 +304,7 @@ def test_notes_have_their_own_loss_order_batch_and_learning_rate():
     (["--system", "cyclegan", "--pool-size", "-1"], "pool_size must be 0 or more; got -1"),
 ])
 def test_settings_that_a_system_cannot_have_are_named(flags, words, large_data, tmp_path, capsys):
-    assert train.main([*flags, "--data", str(large_data), "--out", str(tmp_path / "run")]) == 2
+    assert train.main([*flags, *NARROW, "--data", str(large_data), "--out", str(tmp_path / "run")]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
