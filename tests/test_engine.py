@@ -293,7 +293,7 @@ def test_each_call_of_a_graphed_step_is_one_update(monkeypatch):
 
 def test_probing_asks_only_for_the_precisions_compared(monkeypatch):
     asked = []
-    monkeypatch.setattr(training, "_probe", lambda config, device, name: asked.append(name) or 1.0)
+    monkeypatch.setattr(training, "_probe", lambda config, device, name, make: asked.append(name) or 1.0)
     assert choose_engine(CONFIG, CPU)[0].precision == "float32"
     assert asked == ["float32", "bf16"]
     assert choose_engine(CONFIG, CPU, "bf16") == (fast_engine("bf16", CPU), "as asked for")

@@ -111,7 +111,7 @@ def test_tensorboard_gets_losses_and_samples_once_each(data, tmp_path):
         logged = [(event.step, event.value) for event in events.Scalars(f"train/{name}")]
         assert logged == [(record["step"], pytest.approx(record[name])) for record in history]
     assert [event.step for event in events.Scalars("validation/l1")] == [11, 23]
-    for name in ("input", "output", "target"):
+    for name in ("input", "output", "truth"):
         assert [event.step for event in events.Images(f"samples/{name}")] == [11, 23]
 
 
