@@ -9,14 +9,13 @@ goes on from the last finished epoch.
 import argparse
 import os
 import statistics
-from contextlib import closing
 from pathlib import Path
 
 from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint
 from pix2pix_lib.data import PairedDataset, find_pairs
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.plots import BLUE, ORANGE, new_figure
-from pix2pix_lib.progress import make_bar
+from pix2pix_lib.train import train_epoch
 from pix2pix_lib.training import Pix2PixTrainer, choose_engine, make_trainer, system_config
 
 NOTE = {7: 32.75, 99: 20.05}  # generator loss by epoch, counted from 0
@@ -41,20 +40,13 @@ def main() -> None:
         load_checkpoint(checkpoint, trainer)
     print(f"{arguments.channels} channels, {len(data)} pairs; {describe_device(device)}, {engine.precision}: {reason}")
     while trainer.epoch < arguments.stop:
-        train_epoch(trainer, data)
+        train_epoch(trainer, data, shown=True)
         save_checkpoint(checkpoint, trainer)
     losses = generator_losses(trainer)
     for epoch, (loss_g, loss_d) in losses.items():
         note = f"   the note: {NOTE[epoch]}" if epoch in NOTE else ""
         print(f"epoch {epoch:3}: generator {loss_g:6.2f}, discriminator {loss_d:.4f}{note}")
     draw(losses, arguments.out / "generator_loss.png")
-
-
-def train_epoch(trainer: Pix2PixTrainer, data: PairedDataset) -> None:
-    """Run one epoch under a progress bar."""
-    with closing(make_bar(-(-len(data) // trainer.config.batch_size), f"epoch {trainer.epoch}")) as bar:
-        for _ in trainer.run_epoch(data):
-            bar.update()
 
 
 def generator_losses(trainer: Pix2PixTrainer) -> dict[int, tuple[float, float]]:

@@ -6,24 +6,24 @@ batch size and learning rate, and all have the same width. CycleGAN gets the sam
 """
 
 import argparse
+import sys
 import tempfile
 import time
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from pix2pix_lib.cyclegan import make_cyclegan
 from pix2pix_lib.data import Pair, PairedDataset, UnpairedDataset, find_pairs, sides
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.facades import write_dataset
 from pix2pix_lib.layers import count_parameters
 from pix2pix_lib.plots import sample_rows, to_png
-from pix2pix_lib.progress import make_bar, progress_callback
+from pix2pix_lib.progress import progress_callback
 from pix2pix_lib.systems import SETTINGS
-from pix2pix_lib.training import TrainConfig, Trainer, choose_engine, make_trainer, system_config, validation_l1
+from pix2pix_lib.train import maker, train_epoch
+from pix2pix_lib.training import TrainConfig, choose_engine, system_config, validation_l1
 
 SIZE, VALIDATION, SHOWN = 256, 40, 6
 
@@ -69,11 +69,12 @@ def measure(name: str, train_pairs: list[Pair], validation: PairedDataset, argum
     """Train one system and return what came of it."""
     config = system_config(name, image_size=SIZE, direction="BtoA", epochs=arguments.epochs,
                            base_channels=arguments.channels, disc_channels=arguments.channels)
-    make = make_cyclegan if config.unpaired else make_trainer
-    engine, _ = choose_engine(config, device, make=make)
-    trainer = make(config, device, engine)
-    start = time.perf_counter()
-    train(trainer, dataset(config, train_pairs), name)
+    engine, _ = choose_engine(config, device, make=maker(config))
+    trainer = maker(config)(config, device, engine)
+    print(name, file=sys.stderr)
+    start, data = time.perf_counter(), dataset(config, train_pairs)
+    while trainer.epoch < config.epochs:
+        train_epoch(trainer, data, shown=True)
     seconds = time.perf_counter() - start
     real_a = torch.stack([validation[index][0] for index in range(SHOWN)])
     return Row(name, count_parameters(trainer.networks["generator_ab" if config.unpaired else "generator"]),
@@ -85,15 +86,6 @@ def dataset(config: TrainConfig, pairs: list[Pair]) -> PairedDataset | UnpairedD
     """Return the training data of a system, in memory: the pairs, or their sides."""
     common = {"direction": config.direction, "size": SIZE, "in_memory": True}
     return UnpairedDataset(*sides(pairs), **common) if config.unpaired else PairedDataset(pairs, **common)
-
-
-def train(trainer: Trainer, data: PairedDataset | UnpairedDataset, name: str) -> None:
-    """Train to the end under a progress bar."""
-    steps = -(-len(data) // trainer.config.batch_size) * trainer.config.epochs
-    with closing(make_bar(steps, name)) as bar:
-        while trainer.epoch < trainer.config.epochs:
-            for _ in trainer.run_epoch(data):
-                bar.update()
 
 
 def table(rows: list[Row]) -> str:

@@ -416,12 +416,9 @@ def _run(arguments: argparse.Namespace) -> int:
     out, size = arguments.out, arguments.size
     counts = {split: getattr(arguments, split) for split in SPLITS}
     options = {"base_seed": arguments.seed, "format": arguments.format, "unpaired": arguments.unpaired}
-    interrupted = False
     try:
         write_dataset(out, counts, size, progress=progress_callback("making facades"), **options)
     except KeyboardInterrupt:
-        interrupted = True  # a bar that was being made ends its line once the exception is gone: say nothing before
-    if interrupted:
         close_bars()
         print(f"interrupted; {out} was not made", file=sys.stderr)
         return 130

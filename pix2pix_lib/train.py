@@ -424,8 +424,7 @@ def load_datasets(data: Path | None, layout: str, config: TrainConfig,
         data = processes.from_first(lambda: make(
             DATA_FOLDER, config.image_size, progress=progress_callback("making facades")))
     train, val = split_sides(data, layout) if config.unpaired else split_pairs(data, layout)
-    count = max(map(len, train)) + max(map(len, val)) if config.unpaired else len(train[0]) + len(val[0])
-    home = memory_for(count, config, device)
+    home = memory_for(max(map(len, train)) + max(map(len, val)), config, device)
     common = {"direction": config.direction, "size": config.image_size, "in_channels": config.in_channels,
               "out_channels": config.out_channels, "multiple_of": 2**config.depth, "in_memory": home is not None,
               "device": home or "cpu"}

@@ -108,7 +108,7 @@ class TrainConfig:
         self._check_losses()
 
     def _check_system(self) -> None:
-        if self.system in ("own", "cyclegan"):
+        if not self.ready_made:
             return
         standard = {option.name: option.default for option in fields(self)} | systems.SETTINGS[self.system]
         for name in BUILT_IN:
@@ -133,6 +133,11 @@ class TrainConfig:
         """Whether the two sides come from unpaired folders, as CycleGAN learns."""
         return self.system == "cyclegan"
 
+    @property
+    def ready_made(self) -> bool:
+        """Whether the networks are those of a pix2pix note, and not built from the options."""
+        return self.system not in ("own", "cyclegan")
+
 
 def _check(holds: bool, name: str, expected: str, config: TrainConfig) -> None:
     if not holds:
@@ -151,7 +156,7 @@ def system_config(system: str, **options) -> TrainConfig:
 
 def make_generator(config: TrainConfig) -> UNet | ResNetGenerator:
     """Return a new generator of the shape that the config describes; for CycleGAN the one from A to B."""
-    if config.system not in ("own", "cyclegan"):
+    if config.ready_made:
         return _make_system(config)[0]
     common = {"base_channels": config.base_channels, "norm": config.norm, "dropout": config.dropout,
               "upsampling": config.upsampling}
@@ -165,7 +170,7 @@ def make_discriminator(config: TrainConfig) -> PatchDiscriminator:
 
     For CycleGAN it judges an image of the target's domain alone.
     """
-    if config.system not in ("own", "cyclegan"):
+    if config.ready_made:
         return _make_system(config)[1]
     return PatchDiscriminator(config.out_channels if config.unpaired else config.in_channels + config.out_channels,
                               base_channels=config.disc_channels, layers=config.disc_layers, norm=config.disc_norm)
