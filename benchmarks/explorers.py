@@ -3,8 +3,9 @@
     python -m benchmarks.explorers            all of them, 200 settings each
     python -m benchmarks.explorers --settings 50
 
-A setting moves one control to a random value, as a hand does. `picture` is drawing and encoding together, without the
-networks; `network` the time in forward passes, over those settings that needed one.
+A setting moves one control to a random value, as a hand does. `picture` is drawing and encoding
+together, without the networks; `network` the time in forward passes, over those settings that
+needed one.
 """
 
 import argparse
@@ -27,19 +28,34 @@ from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
 from pix2pix_lib.explorers.unet import UNetExplorer
 
-EXPLORERS = (DatasetExplorer, UNetExplorer, ReceptiveFieldExplorer, PatchExplorer, LossExplorer, FacadeDesigner,
-             RectanglePainter, TrainingPlayer, NormalizationExplorer)
+EXPLORERS = (
+    DatasetExplorer,
+    UNetExplorer,
+    ReceptiveFieldExplorer,
+    PatchExplorer,
+    LossExplorer,
+    FacadeDesigner,
+    RectanglePainter,
+    TrainingPlayer,
+    NormalizationExplorer,
+)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--settings", type=int, default=200, help="settings for each explorer")
     settings = parser.parse_args(argv).settings
     print(f"{describe_device(torch.device('cpu'))}, torch {torch.__version__}; milliseconds")
     print(f"{'explorer':<26}{'picture: median':>16}{'95 %':>8}{'network: median':>18}{'95 %':>8}")
     for kind in EXPLORERS:
         pictures, networks = measure(kind(), settings)
-        network = f"{statistics.median(networks):>18.1f}{percentile(networks):>8.1f}" if networks else f"{'-':>18}"
+        network = (
+            f"{statistics.median(networks):>18.1f}{percentile(networks):>8.1f}"
+            if networks
+            else f"{'-':>18}"
+        )
         picture = f"{statistics.median(pictures):>16.1f}{percentile(pictures):>8.1f}"
         print(f"{kind.__name__:<26}{picture}{network}", flush=True)
     return 0

@@ -1,8 +1,8 @@
 """Run the notebooks from top to bottom and print how long each took and how much memory its kernel had at most.
 
-    python -m benchmarks.notebooks               all of them
-    python -m benchmarks.notebooks 04 06         only those with these numbers
-    python -m benchmarks.notebooks --write 04    and store the outputs, without anything that names the machine
+python -m benchmarks.notebooks               all of them
+python -m benchmarks.notebooks 04 06         only those with these numbers
+python -m benchmarks.notebooks --write 04    and store the outputs, without anything that names the machine
 """
 
 import argparse
@@ -23,16 +23,28 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-MEMORY_PROBE = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # KiB on Linux
+MEMORY_PROBE = (
+    "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # KiB on Linux
+)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("numbers", nargs="*", help="numbers of the notebooks, as 04; all if none is given")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "numbers", nargs="*", help="numbers of the notebooks, as 04; all if none is given"
+    )
     parser.add_argument("--write", action="store_true", help="store the outputs in the notebooks")
     arguments = parser.parse_args(argv)
-    paths = [p for p in sorted(FOLDER.glob("*.ipynb")) if not arguments.numbers or p.name[:2] in arguments.numbers]
-    print(f"{describe_device(pick_device())}; Python {platform.python_version()}, torch {torch.__version__}")
+    paths = [
+        p
+        for p in sorted(FOLDER.glob("*.ipynb"))
+        if not arguments.numbers or p.name[:2] in arguments.numbers
+    ]
+    print(
+        f"{describe_device(pick_device())}; Python {platform.python_version()}, torch {torch.__version__}"
+    )
     print(f"{'notebook':<24}{'seconds':>9}{'GiB':>8}", flush=True)
     total = 0.0
     for path in paths:
@@ -52,7 +64,9 @@ def run(path: Path, write: bool) -> tuple[float, float]:
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(MEMORY_PROBE))
     start = time.perf_counter()
-    client = NotebookClient(notebook, timeout=1800, record_timing=False, resources={"metadata": {"path": FOLDER}})
+    client = NotebookClient(
+        notebook, timeout=1800, record_timing=False, resources={"metadata": {"path": FOLDER}}
+    )
     client.execute()
     seconds = time.perf_counter() - start
     probe = notebook.cells.pop()

@@ -1,9 +1,10 @@
 """Time and memory of a training step: the paper's, in plain float32, against this library's.
 
-python -m benchmarks.step [--batches 1 4 16] [--compile] prints one table for the processor and, where there is one,
-one for the GPU: the paper's networks at 256x256, all variants interleaved in one run, the reference first in each
-round. The share is that of the machine's best matrix product in the same precision. Peak memory is that of a process
-of its own. The last lines say how long a step of the lessons waits for its data.
+python -m benchmarks.step [--batches 1 4 16] [--compile] prints one table for the processor and,
+where there is one, one for the GPU: the paper's networks at 256x256, all variants interleaved in
+one run, the reference first in each round. The share is that of the machine's best matrix product
+in the same precision. Peak memory is that of a process of its own. The last lines say how long a
+step of the lessons waits for its data.
 """
 
 import argparse
@@ -21,16 +22,19 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from pix2pix_lib.config import TrainConfig
 from pix2pix_lib.costs import matmul_rate, step_flops, synchronize
 from pix2pix_lib.data import PairedDataset, find_pairs
 from pix2pix_lib.devices import describe_device
 from pix2pix_lib.engine import DTYPES, fast_engine
 from pix2pix_lib.facades import write_dataset
 from pix2pix_lib.patchgan import PatchDiscriminator
-from pix2pix_lib.training import TrainConfig, make_trainer
+from pix2pix_lib.training import make_trainer
 from pix2pix_lib.unet import UNet
 
-PAPER = TrainConfig(image_size=256, base_channels=64, disc_channels=64, depth=8, upsampling="transposed", lr=2e-4)
+PAPER = TrainConfig(
+    image_size=256, base_channels=64, disc_channels=64, depth=8, upsampling="transposed", lr=2e-4
+)
 
 
 def reference_step(generator, discriminator, optimizer_g, optimizer_d, real_a, real_b) -> None:
@@ -66,14 +70,19 @@ def make_variant(name: str, batch: int, device: torch.device) -> Variant:
     real_a, real_b = (torch.rand(2, batch, 3, 256, 256) * 2 - 1).to(device)
     if name == "reference":
         networks = UNet().to(device), PatchDiscriminator().to(device)
-        adams = [torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999)) for network in networks]
-        return Variant(name, torch.float32, lambda: reference_step(*networks, *adams, real_a, real_b))
+        adams = [
+            torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
+            for network in networks
+        ]
+        return Variant(
+            name, torch.float32, lambda: reference_step(*networks, *adams, real_a, real_b)
+        )
     precision, _, extra = name.partition(" ")
     engine = replace(fast_engine(precision, device, batch), compiled=extra == "compiled")
     if extra == "eager":
         engine = replace(engine, graph=False)
     trainer = make_trainer(replace(PAPER, batch_size=batch), device, engine)
-    inputs = engine.lay_out(real_a), engine.lay_out(real_b)
+    inputs = engine.to_memory_format(real_a), engine.to_memory_format(real_b)
     return Variant(name, DTYPES[precision], lambda: trainer.step(*inputs))
 
 
@@ -96,8 +105,20 @@ def time_step(variant: Variant, device: torch.device) -> float:
 
 def peak_memory(name: str, batch: int, device: torch.device) -> float:
     """Return the GiB that a process with this variant alone has needed after five steps."""
-    command = [sys.executable, "-m", "benchmarks.step", "--alone", name, "--batches", str(batch), "--on", str(device)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.step",
+        "--alone",
+        name,
+        "--batches",
+        str(batch),
+        "--on",
+        str(device),
+    ]
+    return json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    )
 
 
 def run_alone(name: str, batch: int, device: torch.device) -> float:
@@ -122,7 +143,9 @@ def process_peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def compare(batch: int, device: torch.device, names: list[str], rounds: int, ceilings: dict) -> None:
+def compare(
+    batch: int, device: torch.device, names: list[str], rounds: int, ceilings: dict
+) -> None:
     """Print one row a variant: the medians over the rounds, of which the first ones only warm up."""
     variants = [make_variant(name, batch, device) for name in names]
     seconds = {variant.name: [] for variant in variants}
@@ -139,8 +162,11 @@ def compare(batch: int, device: torch.device, names: list[str], rounds: int, cei
         median = statistics.median(seconds[variant.name])
         share = flops / median / ceilings[variant.dtype]
         memory = peak_memory(variant.name, batch, device)
-        print(f"| {batch} | {variant.name} | {1000 * median:.0f} | {reference / median:.2f} | "
-              f"{flops / median / 1e9:.0f} | {share:.0%} | {memory:.2f} |", flush=True)
+        print(
+            f"| {batch} | {variant.name} | {1000 * median:.0f} | {reference / median:.2f} | "
+            f"{flops / median / 1e9:.0f} | {share:.0%} | {memory:.2f} |",
+            flush=True,
+        )
 
 
 def compare_all(batches: list[int], device: torch.device, compiled: bool) -> None:
@@ -148,9 +174,15 @@ def compare_all(batches: list[int], device: torch.device, compiled: bool) -> Non
     names = names_for(device, compiled)
     dtypes = {DTYPES[name.split()[0]] for name in names[1:]}
     ceilings = {dtype: matmul_rate(device, dtype) for dtype in dtypes}
-    print(f"\n{describe_device(device)}, torch {torch.__version__}; best matrix product: "
-          + ", ".join(f"{str(dtype)[6:]} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in ceilings.items()))
-    print("| batch | step | ms | times the reference | GFLOP/s | share of the ceiling | peak memory, GiB |")
+    print(
+        f"\n{describe_device(device)}, torch {torch.__version__}; best matrix product: "
+        + ", ".join(
+            f"{str(dtype)[6:]} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in ceilings.items()
+        )
+    )
+    print(
+        "| batch | step | ms | times the reference | GFLOP/s | share of the ceiling | peak memory, GiB |"
+    )
     print("|---|---|---|---|---|---|---|")
     for batch in batches:
         compare(batch, device, names, {1: 9, 4: 7}.get(batch, 4), ceilings)
@@ -175,16 +207,23 @@ def print_data_wait(device: torch.device, steps: int = 20) -> None:
                 waits.append(arrived - start)
                 start = time.perf_counter()
                 steps_taken.append(start - arrived)
-            # the first wait starts the reading process and is paid once an epoch; the first step sets up torch
+            # the first wait starts the reading process and is paid once an epoch; the first step
+            # sets up torch
             share = sum(waits[1:]) / (sum(waits[1:]) + sum(steps_taken[1:]))
             source = "memory" if in_memory else f"files, {workers} reading processes"
             print(f"waiting for data at batch 4, 128x128, from {source}: {share:.2%} of the time")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--compile", action="store_true", help="also bf16 with torch.compile (a minute or more each)")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="also bf16 with torch.compile (a minute or more each)",
+    )
     parser.add_argument("--on", help="one device only")
     parser.add_argument("--alone", help=argparse.SUPPRESS)  # how peak_memory calls this script
     arguments = parser.parse_args()

@@ -1,8 +1,9 @@
 """The five systems of the study notes on the procedural facades, each with the same pairs for as many epochs.
 
-python -m benchmarks.systems [--channels 8] [--pairs 200] [--epochs 2] [--out PICTURE] prints one table and draws what
-each makes of the same unseen label maps. Images are 256x256, label map to photo; every system has its own loss, order,
-batch size and learning rate, and all have the same width. CycleGAN gets the same images taken apart.
+python -m benchmarks.systems [--channels 8] [--pairs 200] [--epochs 2] [--out PICTURE] prints one
+table and draws what each makes of the same unseen label maps. Images are 256x256, label map to
+photo; every system has its own loss, order, batch size and learning rate, and all have the same
+width. CycleGAN gets the same images taken apart.
 """
 
 import argparse
@@ -15,15 +16,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from pix2pix_lib.config import TrainConfig, system_config
 from pix2pix_lib.data import Pair, PairedDataset, UnpairedDataset, find_pairs, sides
 from pix2pix_lib.devices import describe_device, pick_device
+from pix2pix_lib.engine import choose_engine
 from pix2pix_lib.facades import write_dataset
 from pix2pix_lib.layers import count_parameters
 from pix2pix_lib.plots import sample_rows, to_png
 from pix2pix_lib.progress import progress_callback
 from pix2pix_lib.systems import SETTINGS
 from pix2pix_lib.train import maker, train_epoch
-from pix2pix_lib.training import TrainConfig, choose_engine, system_config, validation_l1
+from pix2pix_lib.training import validation_l1
 
 SIZE, VALIDATION, SHOWN = 256, 40, 6
 
@@ -42,8 +45,12 @@ class Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--channels", type=int, default=8, help="width of all networks; the notes have 64")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--channels", type=int, default=8, help="width of all networks; the notes have 64"
+    )
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--device", default="auto")
@@ -51,24 +58,43 @@ def main() -> None:
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
     with tempfile.TemporaryDirectory() as folder:
-        data = write_dataset(Path(folder) / "facades", {"train": arguments.pairs, "val": VALIDATION}, SIZE,
-                             progress=progress_callback("making facades"))
+        data = write_dataset(
+            Path(folder) / "facades",
+            {"train": arguments.pairs, "val": VALIDATION},
+            SIZE,
+            progress=progress_callback("making facades"),
+        )
         train_pairs = find_pairs(data, "train")
-        validation = PairedDataset(find_pairs(data, "val"), direction="BtoA", size=SIZE, jitter=False, in_memory=True)
+        validation = PairedDataset(
+            find_pairs(data, "val"), direction="BtoA", size=SIZE, jitter=False, in_memory=True
+        )
         rows = [measure(name, train_pairs, validation, arguments, device) for name in SETTINGS]
-    print(f"{arguments.pairs} pairs, {arguments.epochs} epochs, {arguments.channels} channels; "
-          f"{describe_device(device)}, torch {torch.__version__}\n")
+    print(
+        f"{arguments.pairs} pairs, {arguments.epochs} epochs, {arguments.channels} channels; "
+        f"{describe_device(device)}, torch {torch.__version__}\n"
+    )
     print(table(rows))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     draw(rows, validation, arguments.out)
     print(f"\n{arguments.out}")
 
 
-def measure(name: str, train_pairs: list[Pair], validation: PairedDataset, arguments: argparse.Namespace,
-            device: torch.device) -> Row:
+def measure(
+    name: str,
+    train_pairs: list[Pair],
+    validation: PairedDataset,
+    arguments: argparse.Namespace,
+    device: torch.device,
+) -> Row:
     """Train one system and return what came of it."""
-    config = system_config(name, image_size=SIZE, direction="BtoA", epochs=arguments.epochs,
-                           base_channels=arguments.channels, disc_channels=arguments.channels)
+    config = system_config(
+        name,
+        image_size=SIZE,
+        direction="BtoA",
+        epochs=arguments.epochs,
+        base_channels=arguments.channels,
+        disc_channels=arguments.channels,
+    )
     engine, _ = choose_engine(config, device, make=maker(config))
     trainer = maker(config)(config, device, engine)
     print(name, file=sys.stderr)
@@ -77,22 +103,37 @@ def measure(name: str, train_pairs: list[Pair], validation: PairedDataset, argum
         train_epoch(trainer, data, shown=True)
     seconds = time.perf_counter() - start
     real_a = torch.stack([validation[index][0] for index in range(SHOWN)])
-    return Row(name, count_parameters(trainer.networks["generator_ab" if config.unpaired else "generator"]),
-               config.batch_size, len(trainer.history), seconds, validation_l1(trainer, validation),
-               trainer.translate(real_a).cpu())
+    return Row(
+        name,
+        count_parameters(trainer.networks["generator_ab" if config.unpaired else "generator"]),
+        config.batch_size,
+        len(trainer.history),
+        seconds,
+        validation_l1(trainer, validation),
+        trainer.translate(real_a).cpu(),
+    )
 
 
 def dataset(config: TrainConfig, pairs: list[Pair]) -> PairedDataset | UnpairedDataset:
     """Return the training data of a system, in memory: the pairs, or their sides."""
     common = {"direction": config.direction, "size": SIZE, "in_memory": True}
-    return UnpairedDataset(*sides(pairs), **common) if config.unpaired else PairedDataset(pairs, **common)
+    return (
+        UnpairedDataset(*sides(pairs), **common)
+        if config.unpaired
+        else PairedDataset(pairs, **common)
+    )
 
 
 def table(rows: list[Row]) -> str:
     """Return the rows as a Markdown table."""
-    lines = ["| system | parameters of G | batch | updates | seconds | validation L1 |", "|---|---|---|---|---|---|"]
-    lines += [f"| {r.name} | {r.parameters:,} | {r.batch_size} | {r.updates} | {r.seconds:.0f} | {r.error:.3f} |"
-              for r in rows]
+    lines = [
+        "| system | parameters of G | batch | updates | seconds | validation L1 |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r.name} | {r.parameters:,} | {r.batch_size} | {r.updates} | {r.seconds:.0f} | {r.error:.3f} |"
+        for r in rows
+    ]
     return "\n".join(lines)
 
 
@@ -100,7 +141,9 @@ def draw(rows: list[Row], validation: PairedDataset, path: Path) -> None:
     """Write one row of pictures for each system between the inputs and the truth."""
     pairs = [validation[index] for index in range(SHOWN)]
     inputs, truths = (torch.stack(side) for side in zip(*pairs))
-    figure = sample_rows({"input": inputs, **{row.name: row.pictures for row in rows}, "truth": truths}, 1.3)
+    figure = sample_rows(
+        {"input": inputs, **{row.name: row.pictures for row in rows}, "truth": truths}, 1.3
+    )
     path.write_bytes(to_png(figure))
 
 

@@ -3,8 +3,9 @@
     python -m benchmarks.weights             trains (about half an hour), then writes data/weights and data/tour.png
     python -m benchmarks.weights --picture   only draws data/tour.png with the generator that is there
 
-The run lives in runs/weights; started again after an interruption, it goes on from the last whole epoch. On one kind
-of machine the same command gives the same weights; on another they differ by what rounding adds up to.
+The run lives in runs/weights; started again after an interruption, it goes on from the last whole
+epoch. On one kind of machine the same command gives the same weights; on another they differ by
+what rounding adds up to.
 """
 
 import argparse
@@ -13,14 +14,21 @@ from pathlib import Path
 
 import torch
 
-from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint, save_discriminator, save_generator
-from pix2pix_lib.data import PairedDataset, facade_tensors, find_pairs
-from pix2pix_lib.facades import default_dataset, split_seeds
+from pix2pix_lib.checkpoints import (
+    load_checkpoint,
+    save_checkpoint,
+    save_discriminator,
+    save_generator,
+)
+from pix2pix_lib.config import TrainConfig
+from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.facades import default_dataset, facade_tensors, split_seeds
+from pix2pix_lib.inference import translate
 from pix2pix_lib.plots import describe_step, samples
 from pix2pix_lib.progress import make_bar
 from pix2pix_lib.train import write_history
 from pix2pix_lib.trained import FOLDER, PERCENTS, REBUILD, load_snapshot, weights_file
-from pix2pix_lib.training import Pix2PixTrainer, StepRecord, TrainConfig, make_trainer, translate, validation_l1
+from pix2pix_lib.training import Pix2PixTrainer, StepRecord, make_trainer, validation_l1
 
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / "runs" / "weights"
@@ -31,14 +39,20 @@ SHOWN = (1, 6, 9, 10, 14, 18)  # of the test split, in the README's picture
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--picture", action="store_true", help="draw the picture with the weights that are there")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--picture", action="store_true", help="draw the picture with the weights that are there"
+    )
     if not parser.parse_args(argv).picture:
         RUN.mkdir(parents=True, exist_ok=True)
         try:
             train(RUN)
         except KeyboardInterrupt:
-            print("\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+            print(
+                "\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr
+            )
             return 130
         ship(RUN, FOLDER)
     draw_tour(ROOT / "data" / "tour.png")
@@ -66,7 +80,9 @@ def train(folder: Path) -> None:
 def load_split(folder: Path, split: str, jitter: bool) -> PairedDataset:
     """Return the training or validation pairs, which are drawn into the folder at first use."""
     pairs = find_pairs(default_dataset(folder, CONFIG.image_size, FACADES, VALIDATION), split)
-    return PairedDataset(pairs, direction=CONFIG.direction, size=CONFIG.image_size, jitter=jitter, in_memory=True)
+    return PairedDataset(
+        pairs, direction=CONFIG.direction, size=CONFIG.image_size, jitter=jitter, in_memory=True
+    )
 
 
 def keep_snapshot(trainer: Pix2PixTrainer, folder: Path, step: int, epoch_steps: int) -> None:
@@ -82,23 +98,45 @@ def ship(run: Path, folder: Path) -> None:
     for percent in PERCENTS:
         trainer = make_trainer(CONFIG)
         load_checkpoint(run / f"snapshot_{percent:03d}.pt", trainer)
-        card = {"trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades), label map to photo",
-                "command": REBUILD, "licence": "CC0-1.0", "step": percent * CONFIG.epochs * FACADES // 100,
-                "percent": percent, "validation_l1": round(validation_l1(trainer, validation), 4)}
-        save_generator(weights_file("generator", percent, folder), trainer.generator, CONFIG, card, half=True)
-        save_discriminator(weights_file("discriminator", percent, folder), trainer.discriminator, CONFIG, card,
-                           half=True)
+        card = {
+            "trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades), label map to photo",
+            "command": REBUILD,
+            "licence": "CC0-1.0",
+            "step": percent * CONFIG.epochs * FACADES // 100,
+            "percent": percent,
+            "validation_l1": round(validation_l1(trainer, validation), 4),
+        }
+        save_generator(
+            weights_file("generator", percent, folder), trainer.generator, CONFIG, card, half=True
+        )
+        save_discriminator(
+            weights_file("discriminator", percent, folder),
+            trainer.discriminator,
+            CONFIG,
+            card,
+            half=True,
+        )
         print(f"{percent:3d} %: validation L1 {card['validation_l1']:.4f}", flush=True)
     trainer = make_trainer(CONFIG)
-    load_checkpoint(run / "last.pt", trainer)  # a snapshot lacks the losses of the epoch in which it was taken
+    load_checkpoint(
+        run / "last.pt", trainer
+    )  # a snapshot lacks the losses of the epoch in which it was taken
     write_history(folder / "history.csv", means(trainer.history))
 
 
 def means(history: list[StepRecord]) -> list[StepRecord]:
     """Return one record for every RECORD_EVERY steps, with the mean of their losses, rounded."""
-    chunks = [history[start:start + RECORD_EVERY] for start in range(0, len(history), RECORD_EVERY)]
-    return [StepRecord(chunk[-1].epoch, chunk[-1].step + 1, *(_mean(chunk, name) for name in
-                       ("loss_d", "loss_g_gan", "loss_g_l1"))) for chunk in chunks]
+    chunks = [
+        history[start : start + RECORD_EVERY] for start in range(0, len(history), RECORD_EVERY)
+    ]
+    return [
+        StepRecord(
+            chunk[-1].epoch,
+            chunk[-1].step + 1,
+            *(_mean(chunk, name) for name in ("loss_d", "loss_g_gan", "loss_g_l1")),
+        )
+        for chunk in chunks
+    ]
 
 
 def _mean(records: list[StepRecord], name: str) -> float:
@@ -115,5 +153,7 @@ def draw_tour(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)  # as fast for networks this small, and the sums do not depend on the number of cores
+    torch.set_num_threads(
+        1
+    )  # as fast for networks this small, and the sums do not depend on the number of cores
     sys.exit(main())

@@ -1,0 +1,57 @@
+"""pix2pix from its blocks to trained, evaluated translators: the library of the course.
+
+What people use most can be imported from here; a module's own page has the rest.
+
+    config          TrainConfig: all settings of a run; the networks they describe
+    facades         procedural pairs from a seed
+    data, images    pairs on disk, one jitter for both images, value ranges
+    unet, patchgan, resnet, layers, systems    the networks
+    losses          objectives of both networks, pixel losses
+    receptive_field which pixels one output sees
+    training, cyclegan, trainer    the steps, the loop over an epoch
+    checkpoints, history, run_folder, trained    runs and networks on disk
+    inference, export    translating images; ONNX and torch.export
+    engine, costs, processes, devices    how a step is computed fast, on what, and together
+    explorers, plots, checks    what the notebooks show
+
+Commands: python -m pix2pix_lib.train, .translate, .facades; installed: pix2pix-train,
+pix2pix-translate.
+"""
+
+import os
+
+__version__ = "0.1.0"
+
+# Threads of one computation wait for each other by spinning. On a machine that has other work they
+# then spin away the time that the others need: with torch's defaults two trainings on two cores are
+# thirty times slower than one. A short spin costs an idle machine little (benchmarks/busy.py).
+# Torch reads this once, when it is first imported; settings of the user's own win.
+if not any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")):
+    os.environ["GOMP_SPINCOUNT"] = "2000"
+
+_HOMES = {
+    "TrainConfig": "config",
+    "system_config": "config",
+    "make_pair": "facades",
+    "PairedDataset": "data",
+    "find_pairs": "data",
+    "UNet": "unet",
+    "PatchDiscriminator": "patchgan",
+    "ResNetGenerator": "resnet",
+    "Pix2PixTrainer": "training",
+    "make_trainer": "training",
+    "CycleGANTrainer": "cyclegan",
+    "make_cyclegan": "cyclegan",
+    "load_generator": "checkpoints",
+    "load_snapshot": "trained",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str):
+    """Import a name from its module when it is first asked for: torch takes seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

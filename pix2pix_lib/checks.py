@@ -1,46 +1,30 @@
 """What a notebook uses to check its own claims, and its reader's answers."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from .layers import count_parameters, record_calls
+from .layers import ShapeRow
+from .validation import InputError
 
 
 def check_shape(tensor: Tensor, *expected: int) -> None:
     """Print a tensor's shape if it is the expected one.
 
     Raises:
-        ValueError: with both shapes, if it is not.
+        InputError: with both shapes, if it is not.
     """
     if tuple(tensor.shape) != expected:
-        raise ValueError(f"expected shape {expected}; got {tuple(tensor.shape)}")
+        raise InputError(f"expected shape {expected}; got {tuple(tensor.shape)}")
     print(f"shape {tuple(tensor.shape)}, as expected")
-
-
-@dataclass(frozen=True)
-class ShapeRow:
-    """One call of one module: its name in the network, its class, the shapes before and after, its parameters."""
-
-    name: str
-    kind: str
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    parameters: int
-
-
-def record_shapes(network: nn.Module, *inputs: Tensor, kinds: tuple[type, ...]) -> list[ShapeRow]:
-    """Run the network once and return what each of its modules of these kinds did, in the order of the calls."""
-    return [ShapeRow(call.name, type(call.module).__name__, call.before, call.after, count_parameters(call.module))
-            for call in record_calls(network, *inputs, kinds=kinds)]
 
 
 def shape_table(rows: list[ShapeRow]) -> str:
     """Return the rows as a text table with the sum of the parameters."""
     lines = [f"{'module':<12}{'kind':<18}{'in':<22}{'out':<22}{'parameters':>12}"]
     for row in rows:
-        lines.append(f"{row.name:<12}{row.kind:<18}{row.before!s:<22}{row.after!s:<22}{row.parameters:>12,}")
+        lines.append(
+            f"{row.name:<12}{row.kind:<18}{row.before!s:<22}{row.after!s:<22}{row.parameters:>12,}"
+        )
     lines.append(f"{'sum':<74}{sum(row.parameters for row in rows):>12,}")
     return "\n".join(lines)
 
@@ -48,22 +32,27 @@ def shape_table(rows: list[ShapeRow]) -> str:
 def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> None:
     """Load the weights of a hand-built module into the library's one and check that both give the same tensor.
 
-    Both run in evaluation mode, where dropout and running statistics cannot tell them apart by chance.
+    Both run in evaluation mode, where dropout and running statistics cannot tell them apart by
+    chance.
 
     Raises:
-        ValueError: if names or shapes of the weights differ, or the outputs do.
+        InputError: if names or shapes of the weights differ, or the outputs do.
     """
     try:
         library.load_state_dict(hand_built.state_dict())
     except RuntimeError as error:
-        raise ValueError(f"the hand-built module has other weights than the library's: {error}") from error
+        raise InputError(
+            f"the hand-built module has other weights than the library's: {error}"
+        ) from error
     hand_built.eval()
     library.eval()
     with torch.no_grad():
         ours, theirs = hand_built(*inputs), library(*inputs)
     if not torch.equal(ours, theirs):
-        raise ValueError(f"the outputs differ by up to {(ours - theirs).abs().max():.3g}")
-    print(f"hand-built {type(hand_built).__name__} = library's {type(library).__name__}: {torch.equal(ours, theirs)}")
+        raise InputError(f"the outputs differ by up to {(ours - theirs).abs().max():.3g}")
+    print(
+        f"hand-built {type(hand_built).__name__} = library's {type(library).__name__}: {torch.equal(ours, theirs)}"
+    )
 
 
 def check_exercise(answer, expected, hint: str) -> None:
@@ -84,5 +73,7 @@ def _agrees(answer, expected) -> bool:
         same_shape = isinstance(answer, Tensor) and answer.shape == expected.shape
         return same_shape and torch.allclose(answer.double(), expected.double(), atol=1e-5)
     if isinstance(expected, float):
-        return isinstance(answer, int | float) and abs(answer - expected) <= 1e-4 * max(1.0, abs(expected))
+        return isinstance(answer, int | float) and abs(answer - expected) <= 1e-4 * max(
+            1.0, abs(expected)
+        )
     return type(answer) is type(expected) and answer == expected

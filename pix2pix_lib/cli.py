@@ -1,36 +1,76 @@
-"""What the commands share: an argument parser, and errors, in one line each."""
+"""What the commands share: an argument parser, logging, and errors of one line."""
 
 import argparse
+import logging
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
 from .progress import close_bars
+from .validation import InputError
 
-# What a person can mend; all else is a bug.
-MENDABLE = (ValueError, TypeError, OSError, FloatingPointError, MemoryError)
+# What the person at the keyboard can mend. Anything else is a bug of ours and keeps its traceback.
+USER_ERRORS = (InputError, OSError, FloatingPointError, MemoryError)
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one line; the exit status is 2, as argparse has it."""
+    """An argument parser that complains in one line, with exit status 2, and knows `--debug`."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+        self.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
-def run_command(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command and return its exit status; an error that a person can mend is one line on stderr and status 2.
+class _StdoutHandler(logging.Handler):
+    """Print messages as they are, to whatever sys.stdout is at the time."""
 
-    An interruption that the command has nothing to say about is one line and status 130.
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), flush=True)
+
+
+def configure_logging() -> None:
+    """Print what the library logs as plain lines; a second call changes nothing."""
+    logger = logging.getLogger(__package__)
+    logger.setLevel(logging.INFO if is_first_process() else logging.ERROR)
+    if not any(isinstance(handler, _StdoutHandler) for handler in logger.handlers):
+        logger.addHandler(_StdoutHandler())
+
+
+def run_command(command: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command and return its exit status.
+
+    An error that a person can mend becomes one line on stderr and status 2, an interruption one
+    line and status 130. `--debug` prints the traceback as well. Bugs of ours are raised again.
     """
+    configure_logging()
+    debug = getattr(arguments, "debug", False)
     try:
         return command(arguments)
-    except MENDABLE as error:
+    except KeyboardInterrupt as error:
+        line = "; ".join(["interrupted", *map(str, error.args)])
+        return _report(error, line, 130, debug)
+    except USER_ERRORS as error:
+        text = " ".join(str(error).split()) or "out of memory"  # MemoryError has no text
+        return _report(error, f"error: {text}", 2, debug)
+    finally:
         close_bars()
-        text = " ".join(str(error).split()) or "out of memory"  # Python's own MemoryError says nothing
-        print(f"error: {text}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        close_bars()
-        print("interrupted", file=sys.stderr)
-        return 130
+
+
+def _report(error: BaseException, line: str, status: int, debug: bool) -> int:
+    """Print an error; of several processes the first speaks, and each that has lost another."""
+    close_bars()  # what follows begins a line of its own
+    if is_first_process() or isinstance(error, ConnectionError):
+        if debug:
+            traceback.print_exception(error)
+        print(line, file=sys.stderr)
+    return status
+
+
+def is_first_process() -> bool:
+    """Return whether this process is the only one, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ

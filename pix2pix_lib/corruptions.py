@@ -1,14 +1,15 @@
 """Ways to spoil a pair step by step, to see what a discriminator or a measure punishes and what it cannot see.
 
-Each takes and returns (real_a, image), two (3, H, W) tensors in [-1, 1], and a strength from 0 (nothing) to 1. The
-same arguments give the same result. Only `wrong_label` changes the input real_a.
+Each takes and returns (real_a, image), two (3, H, W) tensors in [-1, 1], and a strength from 0
+(nothing) to 1. The same arguments give the same result. Only `wrong_label` changes the input
+real_a.
 """
 
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
-from .validation import check_choice
+from .validation import InputError, check_choice
 
 CORRUPTIONS = ("none", "blur", "noise", "recolour", "shift", "shuffle", "wrong label")
 BLUR_SIGMA = 4.0  # pixels, at strength 1
@@ -17,20 +18,28 @@ SHIFT_SHARE = 1 / 8  # of the width, at strength 1
 TILES = 8  # along each side
 
 
-def corrupt(kind: str, strength: float, real_a: Tensor, image: Tensor, other_a: Tensor) -> tuple[Tensor, Tensor]:
+def corrupt(
+    kind: str, strength: float, real_a: Tensor, image: Tensor, other_a: Tensor
+) -> tuple[Tensor, Tensor]:
     """Spoil a pair in one of the ways of `CORRUPTIONS`; `other_a` is the input of another pair, for `wrong label`.
 
     Raises:
-        ValueError: if the kind is not known or the strength is not in [0, 1].
+        InputError: if the kind is not known or the strength is not in [0, 1].
     """
     check_choice("corruption", kind, CORRUPTIONS)
     if not 0 <= strength <= 1:
-        raise ValueError(f"strength must be from 0 to 1; got {strength}")
+        raise InputError(f"strength must be from 0 to 1; got {strength}")
     if kind == "none" or strength == 0:
         return real_a, image
     if kind == "wrong label":
         return wrong_label(real_a, other_a, strength), image
-    change = {"blur": blur, "noise": noise, "recolour": recolour, "shift": shift, "shuffle": shuffle}[kind]
+    change = {
+        "blur": blur,
+        "noise": noise,
+        "recolour": recolour,
+        "shift": shift,
+        "shuffle": shuffle,
+    }[kind]
     return real_a, change(image, strength)
 
 
@@ -43,7 +52,9 @@ def blur(image: Tensor, strength: float) -> Tensor:
 def noise(image: Tensor, strength: float) -> Tensor:
     """Add normal noise to each pixel, of standard deviation up to `NOISE_STD`, and clip to [-1, 1]."""
     generator = torch.Generator().manual_seed(0)
-    return (image + NOISE_STD * strength * torch.randn(image.shape, generator=generator)).clamp(-1, 1)
+    return (image + NOISE_STD * strength * torch.randn(image.shape, generator=generator)).clamp(
+        -1, 1
+    )
 
 
 def recolour(image: Tensor, strength: float) -> Tensor:
@@ -62,13 +73,19 @@ def shuffle(image: Tensor, strength: float) -> Tensor:
     """Give a share of the 8x8 tiles each other's places, in a circle; every tile stays whole.
 
     Raises:
-        ValueError: if height or width is no multiple of 8.
+        InputError: if height or width is no multiple of 8.
     """
     height, width = image.shape[1] // TILES, image.shape[2] // TILES
     if (height * TILES, width * TILES) != tuple(image.shape[1:]):
-        raise ValueError(f"height and width must be multiples of {TILES} to be cut into tiles; got {image.shape[1:]}")
-    tiles = image.reshape(-1, TILES, height, TILES, width).permute(1, 3, 0, 2, 4).flatten(0, 1)  # (64, C, h, w)
-    moved = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))[:round(len(tiles) * strength)]
+        raise InputError(
+            f"height and width must be multiples of {TILES} to be cut into tiles; got {image.shape[1:]}"
+        )
+    tiles = (
+        image.reshape(-1, TILES, height, TILES, width).permute(1, 3, 0, 2, 4).flatten(0, 1)
+    )  # (64, C, h, w)
+    moved = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))[
+        : round(len(tiles) * strength)
+    ]
     tiles[moved] = tiles[moved.roll(1)]
     return tiles.unflatten(0, (TILES, TILES)).permute(2, 0, 3, 1, 4).reshape(image.shape)
 

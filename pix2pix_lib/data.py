@@ -1,12 +1,15 @@
 """Paired images: finding them on disk, changing both in the same way, handing them out as tensors.
 
-A pair has two sides, A and B. In the facades dataset A is the photo and B the label map, so that painting a photo
-from labels is direction "BtoA". The dataset returns (real_a, real_b) in the sense of the networks: real_a is what the
-generator gets, real_b what it should make, whichever the direction.
+A pair has two sides, A and B. In the facades dataset A is the photo and B the label map, so that
+painting a photo from labels is direction "BtoA". The dataset returns (real_a, real_b) in the sense
+of the networks: real_a is what the generator gets, real_b what it should make, whichever the
+direction.
 
 Source: Isola et al. 2017, appendix 6.2 "Training details" (random jitter).
 """
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .facades import make_pair
 from .images import IMAGE_SUFFIXES, image_size, read_image, to_float, to_grey
-from .validation import check_choice
+from .validation import InputError, check_choice
 
 LAYOUTS = ("auto", "pairs", "folders", "cmp")
 DIRECTIONS = ("AtoB", "BtoA")
@@ -45,6 +47,10 @@ class Pair:
     def name(self) -> str:
         return self.a.stem
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.a,) if self.b is None else (self.a, self.b)
+
 
 def find_pairs(root: Path | str, split: str | None = None, layout: str = "auto") -> list[Pair]:
     """Find the pairs of one split of a dataset, sorted by name.
@@ -57,18 +63,23 @@ def find_pairs(root: Path | str, split: str | None = None, layout: str = "auto")
 
     Raises:
         FileNotFoundError: if the folder, the split, its images, or one image's partner is missing.
-        ValueError: if the layout is not known, or two files of one folder have the same name but for the ending.
+        InputError: if the layout is not known, or two files of one folder have the same name but
+            for the ending.
     """
     check_choice("layout", layout, LAYOUTS)
     root = Path(root)
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; give the folder that holds the images or its train folder")
+        raise FileNotFoundError(
+            f"{root}: no such folder; give the folder that holds the images or its train folder"
+        )
     folders = _two_folders(root, split) if layout in ("auto", "folders") else None
     if folders:
         return _match_folders(*folders)
     if layout == "folders":
         wanted = f"a and b (or {split or 'train'}A and {split or 'train'}B)"
-        raise FileNotFoundError(f"{root}: no folders {wanted}; it holds {_listing(root)}; try another layout")
+        raise FileNotFoundError(
+            f"{root}: no folders {wanted}; it holds {_listing(root)}; try another layout"
+        )
     folder = root / split if split else root
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; {root} holds {_listing(root)}")
@@ -85,16 +96,22 @@ class Side:
     file: Path
     half: str = ""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.file,)
 
-def find_unpaired(root: Path | str, split: str | None = None,
-                  layout: str = "auto") -> tuple[list[Side], list[Side]]:
+
+def find_unpaired(
+    root: Path | str, split: str | None = None, layout: str = "auto"
+) -> tuple[list[Side], list[Side]]:
     """Find the images of domains A and B of one split, sorted by name; neither number nor names need to agree.
 
-    They lie in two folders, as `find_pairs` knows them: root/trainA and root/trainB, or root/train/a and root/train/b.
-    A dataset of pairs in another layout gives the sides of its pairs.
+    They lie in two folders, as `find_pairs` knows them: root/trainA and root/trainB, or
+    root/train/a and root/train/b. A dataset of pairs in another layout gives the sides of its
+    pairs.
 
     Raises:
-        FileNotFoundError, ValueError: as `find_pairs`.
+        FileNotFoundError, InputError: as `find_pairs`.
     """
     check_choice("layout", layout, LAYOUTS)
     root = Path(root)
@@ -114,7 +131,37 @@ def sides(pairs: list[Pair]) -> tuple[list[Side], list[Side]]:
 def available_splits(root: Path | str) -> list[str]:
     """Return which of train, val and test a dataset has, in that order; an empty list if it is not split."""
     root = Path(root)
-    return [split for split in ("train", "val", "test") if (root / split).is_dir() or _two_folders(root, split)]
+    return [
+        split
+        for split in ("train", "val", "test")
+        if (root / split).is_dir() or _two_folders(root, split)
+    ]
+
+
+def data_identity(root: Path, train: Sequence[list], val: Sequence[list]) -> dict[str, str]:
+    """Return what identifies the images of a run, wherever their folder lies.
+
+    Args:
+        train, val: lists of `Pair` or `Side`: one of pairs, or one for each domain.
+
+    Returns:
+        `train` and `val`, how many there are in each list, and `digest`, the SHA-256 of the names
+        and sizes of all files in their order.
+    """
+    digest = hashlib.sha256()
+    for items in (*train, *val):
+        for item in items:
+            for file in item.files:
+                name = file.relative_to(root).as_posix()
+                digest.update(f"{name} {file.stat().st_size}\n".encode())
+        digest.update(b"\n")
+    counts = {"train": train, "val": val}
+    return {
+        **{
+            split: " and ".join(str(len(part)) for part in parts) for split, parts in counts.items()
+        },
+        "digest": digest.hexdigest(),
+    }
 
 
 @dataclass(frozen=True)
@@ -146,29 +193,43 @@ def apply_jitter(image: Tensor, jitter: Jitter, size: tuple[int, int]) -> Tensor
 class PairedDataset(Dataset):
     """Pairs as (real_a, real_b): float32 tensors (channels, H, W) in [-1, 1], input and target of the generator.
 
-    With `jitter` both images are enlarged to `load_size`, cropped to `size` at one random place and mirrored half of
-    the time, with the same random numbers for both. Without, both are resized to `size`.
+    With `jitter` both images are enlarged to `load_size`, cropped to `size` at one random place and
+    mirrored half of the time, with the same random numbers for both. Without, both are resized to
+    `size`.
 
     Args:
         pairs: what `find_pairs` returns.
         direction: "AtoB" or "BtoA": which side is the input.
-        size: side of the square, (height, width), or None to keep each image's own size (then jitter only mirrors).
+        size: side of the square, (height, width), or None to keep each image's own size (then
+            jitter only mirrors).
         load_size: size before the crop; by default 286/256 of `size`, as in the paper.
         flip: False keeps left and right, for pictures where it matters (maps, text).
         in_channels, out_channels: 1 (grey) or 3 (RGB) for input and target.
         multiple_of: reject images whose final size is no multiple of it: 2^depth of the U-Net.
         in_memory: decode and resize each file once, and keep it as uint8.
-        device: where pairs kept in memory lie, and are cropped and mirrored; random numbers are the CPU's all the same.
+        device: where pairs kept in memory lie, and are cropped and mirrored; random numbers are the
+            CPU's all the same.
 
     Raises:
-        ValueError: if an option is out of range, a file is unreadable, the images of a pair differ in size, or a size
-            is one that the network cannot take.
+        InputError: if an option is out of range, a file is unreadable, the images of a pair differ
+            in size, or a size is one that the network cannot take.
     """
 
-    def __init__(self, pairs: list[Pair], *, direction: str = "AtoB", size: int | tuple[int, int] | None = 256,
-                 load_size: int | tuple[int, int] | None = None, jitter: bool = True, flip: bool = True,
-                 in_channels: int = 3, out_channels: int = 3, multiple_of: int = 1, in_memory: bool = False,
-                 device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        pairs: list[Pair],
+        *,
+        direction: str = "AtoB",
+        size: int | tuple[int, int] | None = 256,
+        load_size: int | tuple[int, int] | None = None,
+        jitter: bool = True,
+        flip: bool = True,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        multiple_of: int = 1,
+        in_memory: bool = False,
+        device: torch.device | str = "cpu",
+    ):
         check_choice("direction", direction, DIRECTIONS)
         self.pairs, self.direction, self.jitter, self.flip = pairs, direction, jitter, flip
         _check_channels(in_channels, out_channels)
@@ -190,7 +251,10 @@ class PairedDataset(Dataset):
             before = tuple(real_a.shape[1:])
             after = self.size or before
             jitter = draw_jitter(before, after, self.flip)  # one draw for both images
-            real_a, real_b = apply_jitter(real_a, jitter, after), apply_jitter(real_b, jitter, after)
+            real_a, real_b = (
+                apply_jitter(real_a, jitter, after),
+                apply_jitter(real_b, jitter, after),
+            )
         return to_float(real_a), to_float(real_b)
 
     def _read(self, pair: Pair) -> tuple[Tensor, Tensor]:
@@ -203,21 +267,23 @@ class PairedDataset(Dataset):
     def _check_size(self, pair: Pair, multiple_of: int) -> None:
         height, width = self.size or pair_size(pair)
         if self.size:
-            pair_size(pair)  # still finds unreadable files and unequal halves before the training starts
+            pair_size(
+                pair
+            )  # still finds unreadable files and unequal halves before the training starts
         _check_multiple(pair.a, (height, width), multiple_of)
 
 
 def _check_channels(in_channels: int, out_channels: int) -> None:
     for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
         if channels not in (1, 3):
-            raise ValueError(f"{name} must be 1 (grey) or 3 (RGB); got {channels}")
+            raise InputError(f"{name} must be 1 (grey) or 3 (RGB); got {channels}")
 
 
 def _check_multiple(file: Path, size: tuple[int, int], multiple_of: int) -> None:
-    """Raise a ValueError if a network that takes multiples of a number cannot take images of this size."""
+    """Raise a InputError if a network that takes multiples of a number cannot take images of this size."""
     height, width = size
     if height % multiple_of or width % multiple_of:
-        raise ValueError(
+        raise InputError(
             f"{file}: its size would be {height}x{width}, but the network takes multiples of {multiple_of}; "
             f"choose such a size, or a generator with a smaller depth"
         )
@@ -226,29 +292,41 @@ def _check_multiple(file: Path, size: tuple[int, int], multiple_of: int) -> None
 class UnpairedDataset(Dataset):
     """Images of two domains as (real_a, real_b), float32 tensors (channels, H, W) in [-1, 1] that belong to no pair.
 
-    An epoch has every image of the larger domain once (of the input's, if both are equal). With `jitter` its partner is
-    drawn at random, and both images are enlarged, cropped and mirrored, each with its own random numbers; without, item
-    i is image i of both domains, counted round.
+    An epoch has every image of the larger domain once (of the input's, if both are equal). With
+    `jitter` its partner is drawn at random, and both images are enlarged, cropped and mirrored,
+    each with its own random numbers; without, item i is image i of both domains, counted round.
 
     Args:
         sides_a, sides_b: what `find_unpaired` returns.
         direction: "AtoB" or "BtoA": which domain is the input's.
-        size, load_size, flip, in_channels, out_channels, multiple_of, in_memory, device: as in `PairedDataset`; here a
-            size is needed.
+        size, load_size, flip, in_channels, out_channels, multiple_of, in_memory, device: as in
+            `PairedDataset`; here a size is needed.
 
     Raises:
-        ValueError: as `PairedDataset`, or if a domain has no image.
+        InputError: as `PairedDataset`, or if a domain has no image.
     """
 
-    def __init__(self, sides_a: list[Side], sides_b: list[Side], *, direction: str = "AtoB",
-                 size: int | tuple[int, int] = 256, load_size: int | tuple[int, int] | None = None,
-                 jitter: bool = True, flip: bool = True, in_channels: int = 3, out_channels: int = 3,
-                 multiple_of: int = 1, in_memory: bool = False, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        sides_a: list[Side],
+        sides_b: list[Side],
+        *,
+        direction: str = "AtoB",
+        size: int | tuple[int, int] = 256,
+        load_size: int | tuple[int, int] | None = None,
+        jitter: bool = True,
+        flip: bool = True,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        multiple_of: int = 1,
+        in_memory: bool = False,
+        device: torch.device | str = "cpu",
+    ):
         check_choice("direction", direction, DIRECTIONS)
         _check_channels(in_channels, out_channels)
         self.domains = (sides_a, sides_b) if direction == "AtoB" else (sides_b, sides_a)
         if not all(self.domains):
-            raise ValueError("expected images of both domains; one of them has none")
+            raise InputError("expected images of both domains; one of them has none")
         self.channels, self.jitter, self.flip = (in_channels, out_channels), jitter, flip
         self.size = _height_and_width(size)
         self.load_size = _load_size(self.size, load_size) if jitter else self.size
@@ -257,8 +335,10 @@ class UnpairedDataset(Dataset):
             _check_multiple(side.file, self.size, multiple_of)
         self.in_memory, self._cache = in_memory, None
         if in_memory:
-            self._cache = [[self._read(domain, index).to(device) for index in range(len(self.domains[domain]))]
-                           for domain in (0, 1)]
+            self._cache = [
+                [self._read(domain, index).to(device) for index in range(len(self.domains[domain]))]
+                for domain in (0, 1)
+            ]
 
     def __len__(self) -> int:
         return max(map(len, self.domains))
@@ -275,7 +355,9 @@ class UnpairedDataset(Dataset):
         index %= len(self.domains[domain])
         image = self._cache[domain][index] if self._cache else self._read(domain, index)
         if self.jitter:
-            image = apply_jitter(image, draw_jitter(self.load_size, self.size, self.flip), self.size)
+            image = apply_jitter(
+                image, draw_jitter(self.load_size, self.size, self.flip), self.size
+            )
         return to_float(image)
 
     def _read(self, domain: int, index: int) -> Tensor:
@@ -289,7 +371,7 @@ def read_side(side: Side) -> Tensor:
     """Read one image, or one half of a file with two, as uint8 (3, H, W).
 
     Raises:
-        ValueError: if the file is unreadable, or should hold two images and has an odd width.
+        InputError: if the file is unreadable, or should hold two images and has an odd width.
     """
     image = read_image(side.file)
     if not side.half:
@@ -298,11 +380,13 @@ def read_side(side: Side) -> Tensor:
     return image[:, :, :half] if side.half == "left" else image[:, :, half:]
 
 
-def read_pair(pair: Pair, direction: str, in_channels: int = 3, out_channels: int = 3) -> tuple[Tensor, Tensor]:
+def read_pair(
+    pair: Pair, direction: str, in_channels: int = 3, out_channels: int = 3
+) -> tuple[Tensor, Tensor]:
     """Read one pair as (input, target), uint8 tensors (channels, H, W) of equal height and width.
 
     Raises:
-        ValueError: as `PairedDataset`.
+        InputError: as `PairedDataset`.
     """
     image_a = read_image(pair.a)
     if pair.b is None:
@@ -312,14 +396,16 @@ def read_pair(pair: Pair, direction: str, in_channels: int = 3, out_channels: in
         image_b = read_image(pair.b)
         _check_equal_size(pair, tuple(image_a.shape[1:]), tuple(image_b.shape[1:]))
     real_a, real_b = (image_a, image_b) if direction == "AtoB" else (image_b, image_a)
-    return to_grey(real_a) if in_channels == 1 else real_a, to_grey(real_b) if out_channels == 1 else real_b
+    return to_grey(real_a) if in_channels == 1 else real_a, to_grey(
+        real_b
+    ) if out_channels == 1 else real_b
 
 
 def pair_size(pair: Pair) -> tuple[int, int]:
     """Return (height, width) of one image of a pair, from the files' headers.
 
     Raises:
-        ValueError: if a file is unreadable or the two images differ in size.
+        InputError: if a file is unreadable or the two images differ in size.
     """
     height, width = image_size(pair.a)
     if pair.b is None:
@@ -330,7 +416,7 @@ def pair_size(pair: Pair) -> tuple[int, int]:
 
 def _half_width(pair: Pair, width: int) -> int:
     if width % 2:
-        raise ValueError(
+        raise InputError(
             f"{pair.a}: expected two images of equal width side by side, but the file is {width} pixels wide; "
             f"paste the pair again, or choose another layout (folders, cmp)"
         )
@@ -339,24 +425,19 @@ def _half_width(pair: Pair, width: int) -> int:
 
 def _check_equal_size(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> None:
     if size_a != size_b:
-        raise ValueError(
+        raise InputError(
             f"{pair.a} is {size_a[0]}x{size_a[1]} and {pair.b} is {size_b[0]}x{size_b[1]}: the images of a pair must "
             f"have one size; resize one of them"
         )
-
-
-def facade_tensors(seed: int, size: int = 128, photo_seed: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return one procedural facade as (label map, photo), both (3, size, size) in [-1, 1]; see `facades.make_pair`."""
-    pair = make_pair(seed, size, photo_seed)
-    label, photo = (torch.from_numpy(image).permute(2, 0, 1) for image in (pair.label, pair.photo))
-    return to_float(label), to_float(photo)
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize (C, H, W) uint8 to (C, *size), smoothly (bicubic with antialiasing), before any change of range."""
     from torchvision.transforms.v2 import InterpolationMode
 
-    return transforms.resize(image, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True)
+    return transforms.resize(
+        image, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True
+    )
 
 
 def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -364,20 +445,24 @@ def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | N
         return None
     height, width = (size, size) if isinstance(size, int) else size
     if height < 1 or width < 1:
-        raise ValueError(f"an image size must be positive; got {height}x{width}")
+        raise InputError(f"an image size must be positive; got {height}x{width}")
     return height, width
 
 
-def _load_size(size: tuple[int, int] | None, load_size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+def _load_size(
+    size: tuple[int, int] | None, load_size: int | tuple[int, int] | None
+) -> tuple[int, int] | None:
     if size is None:
         if load_size is not None:
-            raise ValueError(f"load_size needs a size to crop to; got size=None, load_size={load_size}: give both")
+            raise InputError(
+                f"load_size needs a size to crop to; got size=None, load_size={load_size}: give both"
+            )
         return None
     if load_size is None:
         return round(size[0] * 286 / 256), round(size[1] * 286 / 256)
     load_height, load_width = _height_and_width(load_size)
     if load_height < size[0] or load_width < size[1]:
-        raise ValueError(
+        raise InputError(
             f"load_size must be at least size, from which the crop is taken; "
             f"got {load_height}x{load_width} for {size[0]}x{size[1]}"
         )
@@ -386,12 +471,19 @@ def _load_size(size: tuple[int, int] | None, load_size: int | tuple[int, int] | 
 
 def _two_folders(root: Path, split: str | None) -> tuple[Path, Path] | None:
     """Return the first pair of folders a/b, A/B, trainA/trainB ... that exists."""
-    candidates = [(root / "a", root / "b"), (root / "A", root / "B"), (root / "trainA", root / "trainB")]
+    candidates = [
+        (root / "a", root / "b"),
+        (root / "A", root / "B"),
+        (root / "trainA", root / "trainB"),
+    ]
     if split:
         inside = root / split
         candidates = [
-            (inside / "a", inside / "b"), (inside / "A", inside / "B"), (root / f"{split}A", root / f"{split}B"),
-            (root / "a" / split, root / "b" / split), (root / "A" / split, root / "B" / split),
+            (inside / "a", inside / "b"),
+            (inside / "A", inside / "B"),
+            (root / f"{split}A", root / f"{split}B"),
+            (root / "a" / split, root / "b" / split),
+            (root / "A" / split, root / "B" / split),
         ]
     return next(((a, b) for a, b in candidates if a.is_dir() and b.is_dir()), None)
 
@@ -399,10 +491,16 @@ def _two_folders(root: Path, split: str | None) -> tuple[Path, Path] | None:
 def _image_files(folder: Path, root: Path | None = None) -> list[Path]:
     """Return the images of a folder sorted by name; with a `root`, an empty answer may name its splits instead."""
     files = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
-    files = sorted((f for f in files if not f.name.startswith(".")), key=lambda f: (f.stem, f.suffix))
+    files = sorted(
+        (f for f in files if not f.name.startswith(".")), key=lambda f: (f.stem, f.suffix)
+    )
     if not files:
         splits = available_splits(root) if root else []
-        remedy = f"choose the split {' or '.join(splits)}" if splits else f"put {', '.join(IMAGE_SUFFIXES)} files there"
+        remedy = (
+            f"choose the split {' or '.join(splits)}"
+            if splits
+            else f"put {', '.join(IMAGE_SUFFIXES)} files there"
+        )
         raise FileNotFoundError(f"{folder}: no images in it; it holds {_listing(folder)}; {remedy}")
     return files
 
@@ -424,7 +522,9 @@ def _match_cmp(files: list[Path]) -> list[Pair]:
     known = {*photos.values(), *labels.values()}
     for file in files:
         if file not in known:
-            raise ValueError(f"{file} is neither a photo (.jpg) nor a label map (.png); convert or remove the file")
+            raise InputError(
+                f"{file} is neither a photo (.jpg) nor a label map (.png); convert or remove the file"
+            )
     _check_partners(photos, labels, files[0].parent, ".png")
     _check_partners(labels, photos, files[0].parent, ".jpg")
     return [Pair(photos[stem], labels[stem]) for stem in photos]
@@ -440,12 +540,16 @@ def _by_stem(files: list[Path]) -> dict[str, Path]:
     stems: dict[str, Path] = {}
     for file in files:
         if file.stem in stems:
-            raise ValueError(f"{file} and {stems[file.stem].name} have one name; rename or remove one of them")
+            raise InputError(
+                f"{file} and {stems[file.stem].name} have one name; rename or remove one of them"
+            )
         stems[file.stem] = file
     return stems
 
 
-def _check_partners(files: dict[str, Path], partners: dict[str, Path], where: Path, suffix: str = "") -> None:
+def _check_partners(
+    files: dict[str, Path], partners: dict[str, Path], where: Path, suffix: str = ""
+) -> None:
     orphans = sorted(files.keys() - partners.keys())
     if orphans:
         raise FileNotFoundError(
@@ -456,4 +560,8 @@ def _check_partners(files: dict[str, Path], partners: dict[str, Path], where: Pa
 
 def _listing(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "") if names else "nothing"
+    return (
+        ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        if names
+        else "nothing"
+    )

@@ -3,7 +3,7 @@
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ def training_budget() -> str:
     """Return how long a notebook may train: `lesson` (minutes), or `full` if PIX2PIX_BUDGET=full is set.
 
     Raises:
-        ValueError: if the variable holds anything else.
+        InputError: if the variable holds anything else.
     """
     budget = os.environ.get("PIX2PIX_BUDGET", "lesson")
     check_choice("the environment variable PIX2PIX_BUDGET", budget, BUDGETS)
@@ -34,7 +34,13 @@ def missing_requirements(requirements: Path = REQUIREMENTS) -> list[str]:
     On Colab, what only a machine of your own needs does not count.
     """
     unneeded = NOT_ON_COLAB if on_colab() else set()
-    lines = [line.split("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
+    if requirements.is_file():
+        lines = [
+            line.split("#")[0].strip()
+            for line in requirements.read_text(encoding="utf-8").splitlines()
+        ]
+    else:  # the package is installed, and its metadata say the same
+        lines = requires("pix2pix-course") or []
     problems = []
     for requirement in (Requirement(line) for line in lines if line):
         if requirement.name in unneeded:
@@ -57,11 +63,12 @@ def on_colab() -> bool:
 def describe_environment() -> str:
     """Return a short text that says what the course will run on."""
     problems = missing_requirements()
-    return "\n".join([
-        f"Python    {platform.python_version()} on {platform.system()}",
-        f"torch     {torch.__version__}",
-        f"device    {describe_device(pick_device())}",
-        f"cores     {os.cpu_count()}",
-        f"packages  {'all that the course needs' if not problems else '; '.join(problems)}",
-    ])
-
+    return "\n".join(
+        [
+            f"Python    {platform.python_version()} on {platform.system()}",
+            f"torch     {torch.__version__}",
+            f"device    {describe_device(pick_device())}",
+            f"cores     {os.cpu_count()}",
+            f"packages  {'all that the course needs' if not problems else '; '.join(problems)}",
+        ]
+    )

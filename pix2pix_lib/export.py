@@ -1,9 +1,10 @@
 """A generator as one file that runs without this library: ONNX, or a program of torch.export. Never TorchScript.
 
-The exported network is the generator without dropout, so the same input always gives the same image. Its norms take
-their statistics from the image at hand, as in the paper (section 3.3); for one image that makes of batch norm an
-instance norm with the same scale and shift. It maps real_a, (1, in_channels, H, W) in [-1, 1], to fake_b, (1,
-out_channels, H, W) in [-1, 1]; H and W are any multiples of 2^depth.
+The exported network is the generator without dropout, so the same input always gives the same
+image. Its norms take their statistics from the image at hand, as in the paper (section 3.3); for
+one image that makes of batch norm an instance norm with the same scale and shift. It maps real_a,
+(1, in_channels, H, W) in [-1, 1], to fake_b, (1, out_channels, H, W) in [-1, 1]; H and W are any
+multiples of 2^depth.
 """
 
 import copy
@@ -19,9 +20,10 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as symbolic_shapes
 
 from .files import replacing
+from .inference import smallest_side, translate
 from .resnet import ResNetGenerator
-from .training import translate
 from .unet import UNet
+from .validation import InputError
 
 Generator = UNet | ResNetGenerator
 
@@ -31,15 +33,18 @@ TOLERANCE = 1e-4  # in [-1, 1], where one of 255 grey steps is 0.0078
 STAGES = 3  # how often `export_generator` tells that it got on
 
 
-def export_generator(generator: Generator, path: Path | str, advance: Callable[[], object] = lambda: None) -> float:
+def export_generator(
+    generator: Generator, path: Path | str, advance: Callable[[], object] = lambda: None
+) -> float:
     """Write a generator as .onnx or .pt2 and return how far the file's images are from the module's, at most.
 
-    The file is run on random images of two sizes before it gets its name. `advance` is called after each of `STAGES`
+    The file is run on random images of two sizes before it gets its name. `advance` is called after
+    each of `STAGES`
     stages: traced, written, checked. The generator is left as it was.
 
     Raises:
-        ValueError: if the ending is another one, a package is missing or too old, or the file's images differ by
-            `TOLERANCE` or more; no file is then left.
+        InputError: if the ending is another one, a package is missing or too old, or the file's
+            images differ by `TOLERANCE` or more; no file is then left.
     """
     path = Path(path)
     check_exportable(path)
@@ -51,20 +56,26 @@ def export_generator(generator: Generator, path: Path | str, advance: Callable[[
         advance()
         difference = largest_difference(load_exported(temporary), generator)
         if not difference < TOLERANCE:  # so written, nan fails too
-            raise ValueError(f"{path}: the exported file's images are {difference:.1e} off the module's; expected less "
-                             f"than {TOLERANCE:.0e}; nothing was kept. Try the other of {' and '.join(ENDINGS)}")
+            raise InputError(
+                f"{path}: the exported file's images are {difference:.1e} off the module's; expected less "
+                f"than {TOLERANCE:.0e}; nothing was kept. Try the other of {' and '.join(ENDINGS)}"
+            )
         advance()
     return difference
 
 
 def check_exportable(path: Path) -> None:
-    """Raise a ValueError if the path has an ending that is not known, or a package for it is missing."""
+    """Raise a InputError if the path has an ending that is not known, or a package for it is missing."""
     if path.suffix not in ENDINGS:
-        raise ValueError(f"{path}: an export ends in {' or '.join(ENDINGS)}; got {path.suffix or 'no ending'}")
+        raise InputError(
+            f"{path}: an export ends in {' or '.join(ENDINGS)}; got {path.suffix or 'no ending'}"
+        )
     missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if path.suffix == ".onnx" and missing:
-        raise ValueError(f"{path}: writing and checking ONNX needs the package{'s' * (len(missing) > 1)} "
-                         f"{', '.join(missing)}; run: pip install {' '.join(missing)}")
+        raise InputError(
+            f"{path}: writing and checking ONNX needs the package{'s' * (len(missing) > 1)} "
+            f"{', '.join(missing)}; run: pip install {' '.join(missing)}"
+        )
 
 
 def without_dropout(generator: Generator) -> Generator:
@@ -89,17 +100,19 @@ def with_image_statistics(generator: Generator) -> Generator:
 
 
 def smallest_map(generator: Generator) -> int:
-    """Return the smallest side of the innermost map that a generator takes: a ResNet mirrors its border."""
-    return 2 if isinstance(generator, ResNetGenerator) else 1
+    """Return the smallest side of the innermost map that a generator takes."""
+    return smallest_side(generator) // 2**generator.depth
 
 
 def trace(generator: Generator) -> ExportedProgram:
     """Return a generator as a program for one image whose height and width are any multiples of 2^depth."""
     step, smallest = 2**generator.depth, smallest_map(generator)
-    example = torch.zeros(1, generator.in_channels, 2 * step, 3 * step)  # two sizes, lest they be taken for one
+    example = torch.zeros(
+        1, generator.in_channels, 2 * step, 3 * step
+    )  # two sizes, lest they be taken for one
     sizes = {2: step * Dim("rows", min=smallest), 3: step * Dim("columns", min=smallest)}
-    # Without this, torch takes a bottleneck of 1 x 1 for a special case and the program refuses images of that size:
-    # the paper's 256 x 256 with depth 8.
+    # Without this, torch takes a bottleneck of 1 x 1 for a special case and the program refuses
+    # images of that size: the paper's 256 x 256 with depth 8.
     with symbolic_shapes.patch(backed_size_oblivious=True), torch.no_grad():
         return torch.export.export(generator, (example,), dynamic_shapes=(sizes,))
 
@@ -113,7 +126,8 @@ def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
             session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         return lambda real_a: torch.from_numpy(session.run(None, {"real_a": real_a.numpy()})[0])
     with warnings.catch_warnings():
-        # torch 2.11 reads the weights from a buffer that it then does not write to, and warns that it could.
+        # torch 2.11 reads the weights from a buffer that it then does not write to, and warns that
+        # it could.
         warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
         return torch.export.load(path).module()
 
@@ -124,8 +138,14 @@ def largest_difference(exported: Callable[[Tensor], Tensor], generator: Generato
     step, smallest = 2**generator.depth, smallest_map(generator)
     random = torch.Generator().manual_seed(0)
     differences = []
-    for rows, columns in ((smallest, smallest), (3, 2)):  # neither is the size of the example that was traced
-        real_a = 2 * torch.rand(1, generator.in_channels, rows * step, columns * step, generator=random) - 1
+    for rows, columns in (
+        (smallest, smallest),
+        (3, 2),
+    ):  # neither is the size of the example that was traced
+        real_a = (
+            2 * torch.rand(1, generator.in_channels, rows * step, columns * step, generator=random)
+            - 1
+        )
         differences.append((exported(real_a) - translate(generator, real_a)).abs().max())
     return float(torch.stack(differences).max())  # unlike Python's max, it keeps a nan
 
@@ -135,8 +155,15 @@ def _write(program: ExportedProgram, path: Path) -> None:
         torch.export.save(program, path)
         return
     with _naming_the_packages(path):
-        torch.onnx.export(program, dynamo=True, verbose=False, f=path, external_data=False,  # weights in the same file
-                          input_names=["real_a"], output_names=["fake_b"])
+        torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            f=path,
+            external_data=False,  # weights in the same file
+            input_names=["real_a"],
+            output_names=["fake_b"],
+        )
 
 
 @contextmanager
@@ -144,7 +171,11 @@ def _naming_the_packages(path: Path) -> Iterator[None]:
     """Turn whatever ONNX packages raise that do not fit each other or torch into a ValueError with the remedy."""
     try:
         yield
-    except Exception as error:  # versions that do not fit show as errors of any kind, AttributeError among them
+    except (
+        Exception
+    ) as error:  # versions that do not fit show as errors of any kind, AttributeError among them
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        raise ValueError(f"{path.suffix} could not be written and read back ({reason}); bring the packages up to date: "
-                         f"pip install --upgrade {' '.join(ONNX_PACKAGES)}, or export .pt2") from error
+        raise InputError(
+            f"{path.suffix} could not be written and read back ({reason}); bring the packages up to date: "
+            f"pip install --upgrade {' '.join(ONNX_PACKAGES)}, or export .pt2"
+        ) from error

@@ -1,6 +1,7 @@
 """Reading and writing images; the one place where value ranges change.
 
-On disk and in caches an image is uint8, 0 to 255. Everywhere inside it is float32 in [-1, 1], as the generator's tanh.
+On disk and in caches an image is uint8, 0 to 255. Everywhere inside it is float32 in [-1, 1], as
+the generator's tanh.
 """
 
 from collections.abc import Iterator
@@ -13,28 +14,47 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .files import replacing
+from .validation import InputError
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 _EXIF_ORIENTATION, _TURNED_BY_90 = 0x0112, (5, 6, 7, 8)
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
-_EIGHT_BIT = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV")
+_EIGHT_BIT = (
+    "1",
+    "L",
+    "LA",
+    "La",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBa",
+    "RGBX",
+    "CMYK",
+    "YCbCr",
+    "HSV",
+)
 
 
 def read_image(path: Path, channels: int = 3) -> Tensor:
     """Read an image file as (channels, H, W) uint8, upright, with 1 (grey) or 3 (RGB) channels.
 
-    Palettes are looked up, transparent pixels laid on white, 16-bit values scaled to 0..255, EXIF rotations applied.
+    Palettes are looked up, transparent pixels laid on white, 16-bit values scaled to 0..255, EXIF
+    rotations applied.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read as an image, holds values without a known range, or `channels` is not 1 or 3.
+        InputError: if it cannot be read as an image, holds values without a known range, or
+            `channels` is not 1 or 3.
     """
     if channels not in (1, 3):
-        raise ValueError(f"an image has 1 (grey) or 3 (RGB) channels; got {channels}")
+        raise InputError(f"an image has 1 (grey) or 3 (RGB) channels; got {channels}")
     with _opened(path) as file:
         image = ImageOps.exif_transpose(file)
     image = _lay_on_white(_to_eight_bits(image, path)).convert("RGB")
-    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()  # (H, W, 3) -> (3, H, W)
+    pixels = (
+        torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    )  # (H, W, 3) -> (3, H, W)
     return to_grey(pixels) if channels == 1 else pixels
 
 
@@ -43,11 +63,13 @@ def image_size(path: Path) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read as an image.
+        InputError: if it cannot be read as an image.
     """
     with _opened(path) as file:
         width, height = file.size
-        exif = Image.Image.getexif(file)  # of the base class: the PNG reader's own would decode all pixels
+        exif = Image.Image.getexif(
+            file
+        )  # of the base class: the PNG reader's own would decode all pixels
         turned = exif.get(_EXIF_ORIENTATION) in _TURNED_BY_90
     return (width, height) if turned else (height, width)
 
@@ -56,12 +78,14 @@ def to_grey(images: Tensor) -> Tensor:
     """Convert RGB to grey: (..., 3, H, W) uint8 to (..., 1, H, W) uint8, 0.299 R + 0.587 G + 0.114 B as in Rec. 601.
 
     Raises:
-        ValueError: if there are not three channels.
+        InputError: if there are not three channels.
     """
     if images.dim() < 3 or images.shape[-3] != 3:
-        raise ValueError(f"expected RGB images of shape (..., 3, H, W); got {tuple(images.shape)}")
+        raise InputError(f"expected RGB images of shape (..., 3, H, W); got {tuple(images.shape)}")
     red, green, blue = images.int().unbind(-3)
-    grey = (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16  # the weights times 65536, rounded
+    grey = (
+        19595 * red + 38470 * green + 7471 * blue + 32768
+    ) >> 16  # the weights times 65536, rounded
     return grey.to(torch.uint8).unsqueeze(-3)
 
 
@@ -85,7 +109,9 @@ def to_uint8(images: Tensor) -> Tensor:
         TypeError: if `images` is not floating point.
     """
     if not images.is_floating_point():
-        raise TypeError(f"expected floating-point images with values in [-1, 1]; got {images.dtype}")
+        raise TypeError(
+            f"expected floating-point images with values in [-1, 1]; got {images.dtype}"
+        )
     return ((images.detach().float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
@@ -93,10 +119,10 @@ def to_pil(image: Tensor) -> Image.Image:
     """Convert one (1 or 3, H, W) image in [-1, 1] to a Pillow image.
 
     Raises:
-        ValueError: if the shape is another one.
+        InputError: if the shape is another one.
     """
     if image.dim() != 3 or image.shape[0] not in (1, 3):
-        raise ValueError(f"expected one image of shape (1 or 3, H, W); got {tuple(image.shape)}")
+        raise InputError(f"expected one image of shape (1 or 3, H, W); got {tuple(image.shape)}")
     pixels = to_uint8(image).cpu()
     array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous()
     return Image.fromarray(array.numpy())
@@ -113,7 +139,9 @@ def _to_eight_bits(image: Image.Image, path: Path) -> Image.Image:
     if image.mode in _EIGHT_BIT:
         return image
     if image.mode not in _SIXTEEN_BIT:
-        raise ValueError(f"{path}: pixels of mode {image.mode} have no known range; save the image with 8 or 16 bits")
+        raise InputError(
+            f"{path}: pixels of mode {image.mode} have no known range; save the image with 8 or 16 bits"
+        )
     values = np.asarray(image).astype(np.int64)
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
 
@@ -134,8 +162,14 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path) as file:
             yield file
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{path}: no such file; check the path, or search the folder again") from error
+        raise FileNotFoundError(
+            f"{path}: no such file; check the path, or search the folder again"
+        ) from error
     except Exception as error:  # damaged files make Pillow raise almost anything, not only OSError
         unknown = isinstance(error, UnidentifiedImageError)  # its text would only repeat the path
-        reason = "unknown format" if unknown else " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path}: not a readable image ({reason}); replace the file or remove it") from error
+        reason = (
+            "unknown format" if unknown else " ".join(str(error).split()) or type(error).__name__
+        )
+        raise InputError(
+            f"{path}: not a readable image ({reason}); replace the file or remove it"
+        ) from error

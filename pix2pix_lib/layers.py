@@ -4,7 +4,7 @@ Source: Isola et al. 2017, appendix 6.1 and 6.2.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,9 @@ UPSAMPLINGS = ("transposed", "resize")
 def make_norm(norm: str, channels: int) -> nn.Module:
     """Return the normalisation layer called `norm` for (N, channels, H, W) features.
 
-    `batch` has a learned scale and shift, as in the paper; `instance` has neither; `group` uses up to 32 groups
-    with scale and shift; `layer` takes its statistics over (C, H, W) of each image, with scale and shift; `none`
-    returns its input.
+    `batch` has a learned scale and shift, as in the paper; `instance` has neither; `group` uses up
+    to 32 groups with scale and shift; `layer` takes its statistics over (C, H, W) of each image,
+    with scale and shift; `none` returns its input.
 
     Raises:
         ValueError: if `norm` is not one of `NORMS`.
@@ -38,7 +38,7 @@ def make_norm(norm: str, channels: int) -> nn.Module:
 
 
 def needs_bias(norm: str) -> bool:
-    """Tell whether a convolution beside this norm gets a bias: yes, unless the norm brings a shift of its own."""
+    """Return whether a convolution before this norm has a bias: yes, unless the norm has a shift."""
     check_choice("norm", norm, NORMS)
     return norm in ("instance", "none")
 
@@ -46,15 +46,18 @@ def needs_bias(norm: str) -> bool:
 def make_upsampling(upsampling: str, in_channels: int, out_channels: int, bias: bool) -> nn.Module:
     """Return a layer that doubles height and width: (N, in, H, W) to (N, out, 2H, 2W).
 
-    `transposed` is the paper's 4x4 transposed convolution with stride 2; `resize` repeats each pixel twice in both
-    directions and then applies a 3x3 convolution, which cannot leave a checkerboard (Odena et al. 2016).
+    `transposed` is the paper's 4x4 transposed convolution with stride 2; `resize` repeats each
+    pixel twice in both directions and then applies a 3x3 convolution, which cannot leave a
+    checkerboard (Odena et al. 2016).
 
     Raises:
         ValueError: if `upsampling` is not one of `UPSAMPLINGS`.
     """
     check_choice("upsampling", upsampling, UPSAMPLINGS)
     if upsampling == "transposed":
-        return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=bias)
+        return nn.ConvTranspose2d(
+            in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=bias
+        )
     return nn.Sequential(
         nn.Upsample(scale_factor=2, mode="nearest"),
         nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=bias),
@@ -76,34 +79,58 @@ def init_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-class Call(NamedTuple):
-    """One call of a module during a forward pass: its name, itself, and the shapes of its first input and output."""
+@dataclass(frozen=True)
+class ShapeRow:
+    """One call of a module in a forward pass: the shapes of its first input and of its output.
+
+    `name` is the module's in the network, `kind` its class, `parameters` how many numbers it
+    learns.
+    """
 
     name: str
-    module: nn.Module
+    kind: str
     before: tuple[int, ...]
     after: tuple[int, ...]
+    parameters: int
+    module: nn.Module = field(repr=False, compare=False)
 
 
-def record_calls(network: nn.Module, *inputs: Tensor, kinds: tuple[type, ...]) -> list[Call]:
-    """Run the network once, without gradients, and return the calls of its modules of these kinds, in their order.
+def record_shapes(network: nn.Module, *inputs: Tensor, kinds: tuple[type, ...]) -> list[ShapeRow]:
+    """Run a network once, without gradients, and return what its modules of these kinds did.
 
-    Forward hooks listen while the network runs, so the calls say what happened, not what was planned.
+    Forward hooks listen while the network runs, so the rows say what happened, in order. The
+    network is run in the mode it is in; its running averages stay as they were.
     """
-    calls: list[Call] = []
+    rows: list[ShapeRow] = []
 
     def listen(name: str, module: nn.Module):
-        return module.register_forward_hook(lambda module, args, output: calls.append(
-            Call(name, module, tuple(args[0].shape), tuple(output.shape))))
+        return module.register_forward_hook(
+            lambda module, args, output: rows.append(
+                ShapeRow(
+                    name,
+                    type(module).__name__,
+                    tuple(args[0].shape),
+                    tuple(output.shape),
+                    count_parameters(module),
+                    module,
+                )
+            )
+        )
 
-    hooks = [listen(name, module) for name, module in network.named_modules() if isinstance(module, kinds)]
+    averages = {name: value.clone() for name, value in network.named_buffers()}
+    hooks = []
     try:
+        for name, module in network.named_modules():
+            if isinstance(module, kinds):
+                hooks.append(listen(name, module))
         with torch.no_grad():
             network(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    return calls
+        for name, value in network.named_buffers():
+            value.data.copy_(averages[name])
+    return rows
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -1,7 +1,7 @@
 """The objectives of discriminator and generator, and the pixel losses beside them.
 
-All adversarial losses take raw logits of any shape, for example the (N, 1, H', W') map of a patch discriminator,
-and return the mean over all of them as a scalar tensor.
+All adversarial losses take raw logits of any shape, for example the (N, 1, H', W') map of a patch
+discriminator, and return the mean over all of them as a scalar tensor.
 
 Source: Isola et al. 2017, section 3.1, and the papers named at each objective.
 """
@@ -16,7 +16,9 @@ OBJECTIVES = ("vanilla", "lsgan", "hinge", "wasserstein")
 PIXEL_LOSSES = ("l1", "l2", "none")
 
 
-def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, objective: str = "vanilla") -> Tensor:
+def discriminator_loss(
+    real_logits: Tensor, fake_logits: Tensor, objective: str = "vanilla"
+) -> Tensor:
     """Return D's loss on real and generated logits: the *sum* of both terms (the trainer halves it, as the paper does).
 
     vanilla      softplus(-real) + softplus(fake), which is -log sigma(real) - log(1 - sigma(fake))
@@ -37,6 +39,20 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, objective: str 
     if objective == "hinge":
         return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
     return fake_logits.mean() - real_logits.mean()
+
+
+def undecided_loss(objective: str) -> tuple[float, str]:
+    """Return the halved loss of a D that cannot tell real from generated, and its short name.
+
+    That is at logits of 0 (lsgan: 0.5, half-way between its two targets) for all images.
+
+    Raises:
+        InputError: if `objective` is not one of `OBJECTIVES`.
+    """
+    logits = torch.tensor([0.5 if objective == "lsgan" else 0.0])
+    value = 0.5 * float(discriminator_loss(logits, logits, objective))
+    names = {"vanilla": "ln 2", "lsgan": "1/4", "hinge": "1", "wasserstein": "0"}
+    return value, names[objective]
 
 
 def generator_loss(fake_logits: Tensor, objective: str = "vanilla") -> Tensor:
@@ -61,11 +77,14 @@ def pixel_loss(fake_b: Tensor, real_b: Tensor, kind: str = "l1") -> Tensor:
     """Return the mean distance between two (N, C, H, W) batches: absolute (`l1`), squared (`l2`), or 0 (`none`).
 
     Raises:
-        ValueError: if `kind` is not one of `PIXEL_LOSSES`, or the shapes differ (they would be broadcast silently).
+        ValueError: if `kind` is not one of `PIXEL_LOSSES`, or the shapes differ (they would be
+            broadcast silently).
     """
     check_choice("pixel loss", kind, PIXEL_LOSSES)
     if fake_b.shape != real_b.shape:
-        raise ValueError(f"expected two batches of one shape; got {tuple(fake_b.shape)} and {tuple(real_b.shape)}")
+        raise ValueError(
+            f"expected two batches of one shape; got {tuple(fake_b.shape)} and {tuple(real_b.shape)}"
+        )
     if kind == "l1":
         return F.l1_loss(fake_b, real_b)
     if kind == "l2":

@@ -12,10 +12,18 @@ from .layers import init_weights, make_norm, needs_bias
 def disc_block(in_channels: int, out_channels: int, *, stride: int, norm: str) -> nn.Sequential:
     """Return a 4x4 convolution with padding 1, norm, LeakyReLU 0.2 (Ck in the paper).
 
-    Maps (N, in_channels, H, W) to (N, out_channels, H/2, W/2) with stride 2, to (..., H-1, W-1) with stride 1.
+    Maps (N, in_channels, H, W) to (N, out_channels, H/2, W/2) with stride 2, to (..., H-1, W-1)
+    with stride 1.
     """
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel_size=4, stride=stride, padding=1, bias=needs_bias(norm)),
+        nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size=4,
+            stride=stride,
+            padding=1,
+            bias=needs_bias(norm),
+        ),
         make_norm(norm, out_channels),
         nn.LeakyReLU(0.2),
     )
@@ -24,13 +32,14 @@ def disc_block(in_channels: int, out_channels: int, *, stride: int, norm: str) -
 class PatchDiscriminator(nn.Module):
     """Judge each patch of an (input, image) pair; with 3 layers the 70x70 PatchGAN: C64-C128-C256-C512.
 
-    Called with images of shape (N, C, H, W) in [-1, 1] that together have `in_channels` channels: D(real_a, fake_b)
-    is conditioned on the input, D(fake_b) is not. Gives (N, 1, H', W') patch logits; 256x256 gives 30x30 with 3
-    layers. There is no sigmoid: the losses work on logits. The first block has no norm.
+    Called with images of shape (N, C, H, W) in [-1, 1] that together have `in_channels` channels:
+    D(real_a, fake_b) is conditioned on the input, D(fake_b) is not. Gives (N, 1, H', W') patch
+    logits; 256x256 gives 30x30 with 3 layers. There is no sigmoid: the losses work on logits. The
+    first block has no norm.
 
     Args:
-        layers: number of stride-2 convolutions; 1, 2, 3, 4, 5 see patches of 16, 34, 70, 142, 286 pixels. 0 is the
-            PixelGAN, three 1x1 convolutions that judge each pixel alone.
+        layers: number of stride-2 convolutions; 1, 2, 3, 4, 5 see patches of 16, 34, 70, 142, 286
+            pixels. 0 is the PixelGAN, three 1x1 convolutions that judge each pixel alone.
         norm: one of `layers.NORMS`.
 
     Raises:
@@ -39,7 +48,9 @@ class PatchDiscriminator(nn.Module):
     Source: Isola et al. 2017, appendix 6.1.2.
     """
 
-    def __init__(self, in_channels: int = 6, *, base_channels: int = 64, layers: int = 3, norm: str = "batch"):
+    def __init__(
+        self, in_channels: int = 6, *, base_channels: int = 64, layers: int = 3, norm: str = "batch"
+    ):
         super().__init__()
         if layers < 0:
             raise ValueError(f"layers must be 0 (PixelGAN) or more; got {layers}")
@@ -52,7 +63,9 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, *images: Tensor) -> Tensor:
         if len({image.shape[2:] for image in images}) > 1:
-            raise ValueError(f"the images of a pair must have one size; got {[tuple(i.shape) for i in images]}")
+            raise ValueError(
+                f"the images of a pair must have one size; got {[tuple(i.shape) for i in images]}"
+            )
         pair = torch.cat(images, dim=1)  # (N, C_a, H, W) + (N, C_b, H, W) -> (N, C_a + C_b, H, W)
         if pair.shape[1] != self.in_channels:
             raise ValueError(

@@ -1,7 +1,8 @@
 """Figures. The only module that imports matplotlib.
 
-Every function returns a figure that belongs to no window and no notebook; `show` puts it under a cell, with the
-sentence that says what it shows for those who cannot see it. Colours are told apart by the colour-blind (Okabe-Ito).
+Every function returns a figure that belongs to no window and no notebook; `show` puts it under a
+cell, with the sentence that says what it shows for those who cannot see it. Colours are told apart
+by the colour-blind (Okabe-Ito).
 """
 
 import functools
@@ -20,30 +21,29 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 from torch import Tensor
 
-from .checks import ShapeRow
-from .cyclegan import CycleRecord
 from .images import to_uint8
+from .layers import ShapeRow
 from .progress import in_notebook, make_bar
-from .training import StepRecord, Trainer
+from .trainer import LossPanel, Trainer
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#666666")
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#666666",
+)
 DPI = 110
+POINTS = 4000  # of one curve: more than the pixels it is drawn on
 LARGE_PNG = 100_000  # bytes: a notebook holds a dozen figures in 1.5 MB
-# Of each kind of training: the loss of an undecided D, and in two panels each loss with its label and colour.
-CURVES = {
-    StepRecord: ((math.log(2), "ln 2"), (
-        {("loss_d", "D (halved)"): BLUE, ("loss_g_gan", "G, adversarial"): ORANGE},
-        {("loss_g_l1", "G, L1"): GREEN})),
-    CycleRecord: ((0.25, "1/4"), (
-        {("loss_d_a", "D of a (halved)"): BLUE, ("loss_d_b", "D of b (halved)"): SKY,
-         ("loss_g_a", "G to a, adversarial"): ORANGE, ("loss_g_b", "G to b, adversarial"): VERMILLION},
-        {("loss_cycle_a", "cycle of a"): GREEN, ("loss_cycle_b", "cycle of b"): PURPLE,
-         ("loss_idt_a", "identity of a"): SKY, ("loss_idt_b", "identity of b"): GREY})),
-}
+PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY)
 
 
-def new_figure(width: float, height: float, rows: int = 1, cols: int = 1, **options) -> tuple[Figure, Axes]:
+def new_figure(
+    width: float, height: float, rows: int = 1, cols: int = 1, **options
+) -> tuple[Figure, Axes]:
     """Return a figure of width x height inches and its axes (one, or an array of them)."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     return figure, figure.subplots(rows, cols, **options)
@@ -87,7 +87,9 @@ def _smaller(png: io.BytesIO, refine: int = 0) -> bytes:
     if png.tell() < LARGE_PNG:
         return png.getvalue()
     smaller = io.BytesIO()
-    Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, refine).save(smaller, "png", optimize=True)
+    Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, refine).save(
+        smaller, "png", optimize=True
+    )
     return smaller.getvalue()
 
 
@@ -113,11 +115,17 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> Axes:
     return axes
 
 
-def image_grid(rows: Sequence[Sequence[Tensor]], titles: Sequence[str] = (), row_titles: Sequence[str] = (),
-               side: float = 1.7) -> Figure:
+def image_grid(
+    rows: Sequence[Sequence[Tensor]],
+    titles: Sequence[str] = (),
+    row_titles: Sequence[str] = (),
+    side: float = 1.7,
+) -> Figure:
     """Draw rows of (1 or 3, H, W) images in [-1, 1], each `side` inches, titles above columns and left of rows."""
     count = max(len(row) for row in rows)
-    figure, axes = new_figure(side * count, side * len(rows) + 0.3 * bool(titles), len(rows), count, squeeze=False)
+    figure, axes = new_figure(
+        side * count, side * len(rows) + 0.3 * bool(titles), len(rows), count, squeeze=False
+    )
     for axis in axes.flat:
         axis.set_axis_off()
     for row, images in enumerate(rows):
@@ -139,27 +147,42 @@ def sample_rows(batches: Mapping[str, Tensor], side: float = 1.7) -> Figure:
     return image_grid([list(batch) for batch in batches.values()], (), tuple(batches), side)
 
 
-def loss_curves(history: Sequence[StepRecord | CycleRecord], width: float = 9.0) -> Figure:
-    """Draw a run's losses over its steps: the adversarial ones on the left, the distances on the right.
+def loss_curves(history: Sequence, panels: Sequence[LossPanel], width: float = 9.0) -> Figure:
+    """Draw a run's losses over its steps, one set of axes for each of `Trainer.loss_panels`.
 
-    Thin lines are single steps, thick ones running means. The dotted line is the loss of a D that cannot tell real from
-    generated: ln 2 = 0.69 for pix2pix's vanilla objective, 1/4 for the least squares of CycleGAN.
+    Thin lines are single steps (or means of a few, in a long run), thick ones running means. The
+    dotted line is the loss of a D that cannot tell real from generated.
     """
-    figure, panels = new_figure(width, 2.7, 1, 2)
-    steps, (undecided, name), curves = [r.step for r in history], *CURVES[type(history[0])]
-    for axes, names in zip(panels, curves):
-        for (loss, label), colour in names.items():
-            _curve(axes, steps, [getattr(record, loss) for record in history], colour, label)
-    panels[0].axhline(undecided, color=GREY, linestyle=":", linewidth=1, label=name)
-    for axes in panels:
-        axes.set_xlabel("step")
-        axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
+    figure, axes = new_figure(width, 2.7, 1, len(panels), squeeze=False)
+    for axis, panel in zip(axes[0], panels):
+        lowest = 0.0
+        for (loss, label), colour in zip(panel.labels.items(), PALETTE):
+            steps, values = thin_out(history, loss)
+            _curve(axis, steps, values, colour, label)
+            lowest = min(lowest, *values)
+        if panel.undecided:
+            value, name = panel.undecided
+            axis.axhline(value, color=GREY, linestyle=":", linewidth=1, label=name)
+        axis.set_xlabel("step")
+        if lowest == 0:  # losses of hinge and Wasserstein can be negative
+            axis.set_ylim(bottom=0)
+        axis.legend(frameon=False, fontsize=9)
+        axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _curve(axes: Axes, steps: Sequence[int], values: Sequence[float], colour: str, label: str) -> None:
+def thin_out(history: Sequence, loss: str) -> tuple[list[int], list[float]]:
+    """Return steps and values of a loss, at most `POINTS` of them: means over neighbouring steps."""
+    steps, values = (np.array([getattr(r, name) for r in history]) for name in ("step", loss))
+    group = -(-len(history) // POINTS)
+    cuts = range(0, len(history), group)
+    means = np.add.reduceat(values, cuts) / np.add.reduceat(np.ones(len(values)), cuts)
+    return steps[::group].tolist(), means.tolist()
+
+
+def _curve(
+    axes: Axes, steps: Sequence[int], values: Sequence[float], colour: str, label: str
+) -> None:
     axes.plot(steps, values, color=colour, linewidth=0.5, alpha=0.3)
     axes.plot(steps, running_mean(values), color=colour, linewidth=1.8, label=label)
 
@@ -189,13 +212,13 @@ class _Box:
 
 
 def unet_diagram(rows: Sequence[ShapeRow], width: float = 10.0) -> Figure:
-    """Draw a U-Net from what `checks.record_shapes` saw of its blocks: one box a block, one arrow a skip.
+    """Draw a U-Net from what `layers.record_shapes` saw of its blocks: one box a block, one arrow a skip.
 
-    Each halving is one step down. A box is as tall as its block's output and as wide as it has channels, both on a
-    log scale; the grey box is the input. An arrow joins two blocks with outputs of one size where the next block was
-    given the channels of both.
+    Each halving is one step down. A box is as tall as its block's output and as wide as it has
+    channels, both on a log scale; the grey box is the input. An arrow joins two blocks with outputs
+    of one size where the next block was given the channels of both.
     """
-    boxes = _lay_out([rows[0].before, *(row.after for row in rows)])
+    boxes = _place_boxes([rows[0].before, *(row.after for row in rows)])
     bottom, top = min(box.y for box in boxes), max(box.y for box in boxes)
     figure, axes = new_figure(width, 0.6 + 0.55 * (top - bottom))
     axes.set(xlim=(boxes[0].x - 3.6, boxes[-1].x + 3.6), ylim=(bottom - 0.4, top + 0.55))
@@ -212,20 +235,40 @@ def unet_diagram(rows: Sequence[ShapeRow], width: float = 10.0) -> Figure:
         tail, tip = left.x + left.width / 2 + 0.08, right.x - right.width / 2 - 0.08
         axes.add_patch(_arrow((tail, left.y), (tip, left.y), GREEN, 1.6, f"skip {row.name}"))
         middle = (tail + tip) / 2
-        axes.text(middle, left.y + 0.08, f"+{row.after[1]}", ha="center", va="bottom", color=GREEN, fontsize=9)
+        axes.text(
+            middle,
+            left.y + 0.08,
+            f"+{row.after[1]}",
+            ha="center",
+            va="bottom",
+            color=GREEN,
+            fontsize=9,
+        )
 
-    keys = [Rectangle((0, 0), 1, 1, color=BLUE, label="halve"), Rectangle((0, 0), 1, 1, color=ORANGE, label="double")]
-    axes.legend(handles=keys, loc="lower left", frameon=False, fontsize=9, alignment="left", title_fontsize=9,
-                title=f"{sum(row.parameters for row in rows):,} parameters")
+    keys = [
+        Rectangle((0, 0), 1, 1, color=BLUE, label="halve"),
+        Rectangle((0, 0), 1, 1, color=ORANGE, label="double"),
+    ]
+    axes.legend(
+        handles=keys,
+        loc="lower left",
+        frameon=False,
+        fontsize=9,
+        alignment="left",
+        title_fontsize=9,
+        title=f"{sum(row.parameters for row in rows):,} parameters",
+    )
     return figure
 
 
-def _lay_out(shapes: Sequence[tuple[int, ...]]) -> list[_Box]:
+def _place_boxes(shapes: Sequence[tuple[int, ...]]) -> list[_Box]:
     """Place the outputs (N, C, H, W) from left to right, each as high as the logarithm of its H."""
     levels = [math.log2(shape[2]) for shape in shapes]
     tallest = max(1.0, *levels)
-    return [_Box(1.35 * index, level, 0.15 + 0.15 * math.log2(shape[1]), 0.14 + 0.62 * level / tallest)
-            for index, (shape, level) in enumerate(zip(shapes, levels))]
+    return [
+        _Box(1.35 * index, level, 0.15 + 0.15 * math.log2(shape[1]), 0.14 + 0.62 * level / tallest)
+        for index, (shape, level) in enumerate(zip(shapes, levels))
+    ]
 
 
 def _skips(rows: Sequence[ShapeRow]) -> list[tuple[int, int]]:
@@ -233,21 +276,44 @@ def _skips(rows: Sequence[ShapeRow]) -> list[tuple[int, int]]:
     pairs = []
     for end, (row, following) in enumerate(pairwise(rows)):
         added = following.before[1] - row.after[1]
-        pairs += [(start, end) for start in range(end)
-                  if rows[start].after[2:] == row.after[2:] and rows[start].after[1] == added]
+        pairs += [
+            (start, end)
+            for start in range(end)
+            if rows[start].after[2:] == row.after[2:] and rows[start].after[1] == added
+        ]
     return pairs
 
 
-def _draw_box(axes: Axes, box: _Box, name: str, shape: tuple[int, ...], colour: str, side: int) -> None:
-    axes.add_patch(Rectangle(box.corner, box.width, box.height, facecolor=colour, edgecolor="none", gid=name))
-    axes.text(box.x + side * (box.width / 2 + 0.15), box.y, " x ".join(map(str, shape[1:])),
-              ha="left" if side > 0 else "right", va="center", fontsize=9)
+def _draw_box(
+    axes: Axes, box: _Box, name: str, shape: tuple[int, ...], colour: str, side: int
+) -> None:
+    axes.add_patch(
+        Rectangle(box.corner, box.width, box.height, facecolor=colour, edgecolor="none", gid=name)
+    )
+    axes.text(
+        box.x + side * (box.width / 2 + 0.15),
+        box.y,
+        " x ".join(map(str, shape[1:])),
+        ha="left" if side > 0 else "right",
+        va="center",
+        fontsize=9,
+    )
 
 
-def _arrow(tail: tuple[float, float], tip: tuple[float, float], colour: str, width: float,
-           name: str) -> FancyArrowPatch:
-    return FancyArrowPatch(tail, tip, arrowstyle="-|>", mutation_scale=9, shrinkA=0, shrinkB=0, color=colour,
-                           linewidth=width, gid=name)
+def _arrow(
+    tail: tuple[float, float], tip: tuple[float, float], colour: str, width: float, name: str
+) -> FancyArrowPatch:
+    return FancyArrowPatch(
+        tail,
+        tip,
+        arrowstyle="-|>",
+        mutation_scale=9,
+        shrinkA=0,
+        shrinkB=0,
+        color=colour,
+        linewidth=width,
+        gid=name,
+    )
 
 
 @dataclass(frozen=True)
@@ -271,39 +337,80 @@ def cycle_diagram(domain_a: str = "a", domain_b: str = "b", width: float = 10.0)
     colours = {"a": ORANGE, "b": BLUE}
     _draw_cycle(axes, 2.0, "a", "b", colours, up=1)
     _draw_cycle(axes, -0.2, "b", "a", colours, up=-1)
-    keys = [Rectangle((0, 0), 1, 1, color=colours[side], label=f"images of {name}")
-            for side, name in (("a", domain_a), ("b", domain_b))]
+    keys = [
+        Rectangle((0, 0), 1, 1, color=colours[side], label=f"images of {name}")
+        for side, name in (("a", domain_a), ("b", domain_b))
+    ]
     figure.legend(handles=keys, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
-def _draw_cycle(axes: Axes, y: float, here: str, there: str, colours: Mapping[str, str], up: int) -> None:
+def _draw_cycle(
+    axes: Axes, y: float, here: str, there: str, colours: Mapping[str, str], up: int
+) -> None:
     """Draw one row: there and back, the discriminator on the outer side (`up` or down), the cycle on the inner one."""
     outer, inner = y + 1.15 * up, y - 0.72 * up
-    row = [_Node(f"real_{here}", 0.0, y, colours[here]), _Node(f"generator_{here}{there}", 2.15, y, "white"),
-           _Node(f"fake_{there}", 4.3, y, colours[there]), _Node(f"generator_{there}{here}", 6.45, y, "white"),
-           _Node(f"rec_{here}", 8.6, y, colours[here])]
+    row = [
+        _Node(f"real_{here}", 0.0, y, colours[here]),
+        _Node(f"generator_{here}{there}", 2.15, y, "white"),
+        _Node(f"fake_{there}", 4.3, y, colours[there]),
+        _Node(f"generator_{there}{here}", 6.45, y, "white"),
+        _Node(f"rec_{here}", 8.6, y, colours[here]),
+    ]
     real = _Node(f"real_{there}", 2.15, outer, colours[there])
     judge = _Node(f"discriminator_{there}", 4.3, outer, "white")
     for node in (*row, real, judge):
         _draw_node(axes, node)
     for left, right in (*pairwise(row), (real, judge)):
-        axes.add_patch(_arrow((left.x + 0.76, left.y), (right.x - 0.76, right.y), GREY, 1.2, "flow"))
+        axes.add_patch(
+            _arrow((left.x + 0.76, left.y), (right.x - 0.76, right.y), GREY, 1.2, "flow")
+        )
     axes.add_patch(_arrow((4.3, y + 0.28 * up), (4.3, outer - 0.28 * up), GREY, 1.2, "flow"))
     xs, ys = [0.0, 0.0, 8.6, 8.6], [y - 0.28 * up, inner, inner, y - 0.28 * up]
     axes.plot(xs, ys, color=VERMILLION, linestyle="--", linewidth=1.3)
-    axes.text(4.3, inner, f"cycle loss of {here}: mean |rec_{here} - real_{here}|", ha="center", va="center",
-              fontsize=9.5, color=VERMILLION, backgroundcolor="white")
-    axes.text(5.2, outer, f"adversarial loss: does fake_{there} pass for a real_{there}?", ha="left", va="center",
-              fontsize=9.5, color=VERMILLION)
+    axes.text(
+        4.3,
+        inner,
+        f"cycle loss of {here}: mean |rec_{here} - real_{here}|",
+        ha="center",
+        va="center",
+        fontsize=9.5,
+        color=VERMILLION,
+        backgroundcolor="white",
+    )
+    axes.text(
+        5.2,
+        outer,
+        f"adversarial loss: does fake_{there} pass for a real_{there}?",
+        ha="left",
+        va="center",
+        fontsize=9.5,
+        color=VERMILLION,
+    )
 
 
 def _draw_node(axes: Axes, node: _Node) -> None:
     network = node.colour == "white"
-    axes.add_patch(Rectangle((node.x - 0.72, node.y - 0.25), 1.44, 0.5, facecolor=node.colour,
-                             edgecolor="black" if network else node.colour, linewidth=1.2, gid=node.name))
-    axes.text(node.x, node.y, node.name, ha="center", va="center", fontsize=9.5,
-              color="white" if node.colour == BLUE else "black")
+    axes.add_patch(
+        Rectangle(
+            (node.x - 0.72, node.y - 0.25),
+            1.44,
+            0.5,
+            facecolor=node.colour,
+            edgecolor="black" if network else node.colour,
+            linewidth=1.2,
+            gid=node.name,
+        )
+    )
+    axes.text(
+        node.x,
+        node.y,
+        node.name,
+        ha="center",
+        va="center",
+        fontsize=9.5,
+        color="white" if node.colour == BLUE else "black",
+    )
 
 
 class TrainingView:
@@ -311,7 +418,8 @@ class TrainingView:
 
     Args:
         trainer: the run that is shown.
-        real_a, real_b: (N, C, H, W) batches in [-1, 1], inputs to translate after each epoch and their truth.
+        real_a, real_b: (N, C, H, W) batches in [-1, 1], inputs to translate after each epoch and
+            their truth.
         steps: updates in one epoch; the bar counts those of all epochs that are left.
     """
 
@@ -320,33 +428,28 @@ class TrainingView:
         self.curves = self.grid = None
         self.bar = make_bar(steps * (trainer.config.epochs - trainer.epoch), "training")
 
-    def step(self, record: StepRecord | CycleRecord) -> None:
+    def step(self, record) -> None:
         """Count one update; every 20th is written beside the bar."""
         self.bar.update()
         if record.step % 20 == 0:
-            self.bar.set_postfix_str(f"epoch {record.epoch + 1}, {describe_step(record)}")
+            self.bar.set_postfix_str(f"epoch {record.epoch + 1}, {record.summary()}")
 
     def epoch(self) -> None:
         """Translate the samples and renew both pictures."""
         self.bar.refresh()
         if not in_notebook():
-            print(f"epoch {self.trainer.epoch}: {describe_step(self.trainer.history[-1])} at its last step")
+            print(
+                f"epoch {self.trainer.epoch}: {self.trainer.history[-1].summary()} at its last step"
+            )
             return
         epoch, history = self.trainer.epoch, self.trainer.history
         shown = self.trainer.show(self.real_a, self.real_b)
         alt_grid = f"Rows of images after epoch {epoch}: {', '.join(shown)}."
         alt_curves = f"Losses over {len(history)} steps: the adversarial ones on the left, the distances on the right."
-        self.curves = _replace(self.curves, loss_curves(history), alt_curves)
+        self.curves = _replace(
+            self.curves, loss_curves(history, self.trainer.loss_panels()), alt_curves
+        )
         self.grid = _replace(self.grid, sample_rows(shown), alt_grid)
-
-
-def describe_step(record: StepRecord | CycleRecord) -> str:
-    """Return the losses of one step as a short text; those of CycleGAN for domain a, then for b."""
-    if isinstance(record, StepRecord):
-        return f"D {float(record.loss_d):.2f}, G {float(record.loss_g_gan):.2f}, L1 {float(record.loss_g_l1):.3f}"
-    return (f"D {float(record.loss_d_a):.2f} {float(record.loss_d_b):.2f}, "
-            f"G {float(record.loss_g_a):.2f} {float(record.loss_g_b):.2f}, "
-            f"cycle {float(record.loss_cycle_a):.3f} {float(record.loss_cycle_b):.3f}")
 
 
 def _replace(handle, figure: Figure, alt: str):

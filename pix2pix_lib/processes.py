@@ -1,9 +1,14 @@
-"""Several processes that train one model: what is the same everywhere, what each does alone.
+"""Several processes that train one model: what is the same in all, what the first does alone.
 
-`torchrun` starts the processes and tells each its rank; torch.distributed joins them. Without it everything here
-answers for a single process.
+`torchrun` starts the processes and gives each its rank; torch.distributed connects them. In a
+single process everything here answers for that one.
 
-Source: Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training", section 3.
+Every collective call of this library is made in this module, and none of them while
+`broadcast_from_rank0` runs its function: until that has returned, the first process counts as
+alone. So nothing that only one rank does can wait for the others.
+
+Source: Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training",
+section 3.
 """
 
 import inspect
@@ -11,108 +16,138 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from datetime import timedelta
+from typing import NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import Dataset, DistributedSampler
 
-LOST = "another process of this run has ended"
+from .devices import started_by_torchrun
+
+LOST_PEER = "another process of this run has ended"
+PATIENCE = timedelta(days=7)  # how long processes wait for what the first one does alone
+
+T = TypeVar("T")
 
 
-def started_by_torchrun() -> bool:
-    """Tell whether this process is one of a group."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
+class _State:
+    """What this process knows of its group."""
+
+    group: dist.ProcessGroup | None = None  # on CPUs, for waiting; gradients may travel by nccl
+    alone = False  # the first process is doing something for all
 
 
 @contextmanager
-def process_group(device: torch.device) -> Iterator[torch.device]:
-    """Join the group that torchrun started, over gloo on CPUs and nccl on GPUs; gives the device of this process."""
+def process_group(device: torch.device) -> Iterator[None]:
+    """Join the group that torchrun started, over nccl on GPUs, else gloo; leave it at the end."""
     if not started_by_torchrun():
-        yield device
+        yield
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    signal.signal(signal.SIGTERM, _end_with_the_others)
+    signal.signal(signal.SIGTERM, _stop_with_the_others)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
-        yield device
+        with report_lost_peer():
+            _State.group = dist.new_group(backend="gloo", timeout=PATIENCE)
+            yield
     finally:
+        _State.group = None
         dist.destroy_process_group()
 
 
-def _end_with_the_others(number: int, frame: object) -> NoReturn:
-    """Stop as torchrun asks when another process has ended, but in an orderly way."""
-    raise ConnectionError(LOST)
+def _stop_with_the_others(number: int, frame: object) -> NoReturn:
+    """End in an orderly way when torchrun says that another process has ended."""
+    raise ConnectionError(LOST_PEER)
 
 
 @contextmanager
-def noticing_the_loss_of_another() -> Iterator[None]:
-    """Turn what gloo and nccl raise when another process is gone into a ConnectionError that says so."""
+def report_lost_peer() -> Iterator[None]:
+    """Turn what gloo and nccl raise when another process is gone into one ConnectionError."""
     try:
         yield
     except RuntimeError as error:
-        if joined() and any(word in str(error).lower() for word in ("gloo", "nccl", "connection", "peer")):
-            raise ConnectionError(LOST) from error
+        text = str(error).lower()
+        if is_distributed() and any(
+            word in text for word in ("gloo", "nccl", "connection", "peer")
+        ):
+            raise ConnectionError(LOST_PEER) from error
         raise
 
 
-def joined() -> bool:
-    """Tell whether this process has joined a group (which may be a group of one)."""
-    return dist.is_available() and dist.is_initialized()
+def is_distributed() -> bool:
+    """Return whether this process works with others now (a group may have one member)."""
+    return dist.is_available() and dist.is_initialized() and not _State.alone
 
 
 def rank() -> int:
-    """Return this process's number, from 0; the process with rank 0 speaks and writes for all."""
-    return dist.get_rank() if joined() else 0
+    """Return this process's number, from 0; the one with rank 0 speaks and writes for all."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank()
+    return int(os.environ["RANK"]) if started_by_torchrun() else 0
 
 
-def count() -> int:
+def world_size() -> int:
     """Return how many processes train together."""
-    return dist.get_world_size() if joined() else 1
+    return dist.get_world_size() if is_distributed() else 1
 
 
-def from_first(make: Callable[[], object]) -> object:
-    """Return in every process what `make` returns in the first; the others wait for it."""
-    if not joined():
+def broadcast_from_rank0(make: Callable[[], T]) -> T:
+    """Return in every process what `make` returns in the first; the others wait for it.
+
+    While `make` runs, the first process counts as alone: whatever it builds or calls with this
+    library computes by itself. What `make` raises is raised in every process.
+    """
+    if not is_distributed():
         return make()
-    answer = [make() if rank() == 0 else None]
-    dist.broadcast_object_list(answer)
+    answer: list = [None, None]
+    if rank() == 0:
+        try:
+            with _alone():
+                answer[0] = make()
+        except Exception as error:
+            answer[1] = error
+    dist.broadcast_object_list(answer, group=_State.group, device=torch.device("cpu"))
+    if answer[1] is not None:
+        raise answer[1]
     return answer[0]
 
 
-def mean(values: Tensor) -> Tensor:
+@contextmanager
+def _alone() -> Iterator[None]:
+    _State.alone = True
+    try:
+        yield
+    finally:
+        _State.alone = False
+
+
+def all_reduce_mean(values: Tensor) -> Tensor:
     """Return the mean over all processes of a tensor that each of them has."""
-    if joined():
+    if is_distributed():
         values = values.clone()
         dist.all_reduce(values)
-        values /= count()
+        values /= world_size()
     return values
 
 
-def join_gradients(network: nn.Module) -> nn.Module:
-    """Return a network whose gradients are averaged over the processes as `backward` computes them.
+class _JoinedNetwork(DistributedDataParallel):
+    """A network whose gradients are averaged, which refuses to run where that would wait forever."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        if _State.alone:
+            raise RuntimeError("this network learns with other processes, which do not run it now")
+        return super().forward(*inputs)
+
+
+def wrap_ddp(network: nn.Module) -> nn.Module:
+    """Return a network whose gradients are averaged over the processes during `backward`.
 
     Running averages of norms are not: each process keeps its own, and translation uses none.
     """
-    if not joined():
+    if not is_distributed():
         return network
-    # torch 2.15 renamed the option; the older name warns there, and is the only one before.
+    # torch 2.15 renamed the option: there the older name warns, before it is the only one.
     known = inspect.signature(DistributedDataParallel).parameters
     option = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
-    return DistributedDataParallel(network, **{option: False})
-
-
-def make_sampler(dataset: Dataset, seed: int, epoch: int) -> DistributedSampler | None:
-    """Return the sampler that gives this process its share of an epoch's pairs; None for a process on its own.
-
-    All processes shuffle alike and take every n-th index, so the pairs of a step do not depend on how many share them.
-    """
-    if not joined():
-        return None
-    sampler = DistributedSampler(dataset, seed=seed)
-    sampler.set_epoch(epoch)
-    return sampler
+    return _JoinedNetwork(network, **{option: False})

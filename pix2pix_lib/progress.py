@@ -1,7 +1,7 @@
 """Progress bars that suit where they run: tqdm in a terminal, one line of HTML in a notebook.
 
-A text bar in a notebook would leave hundreds of lines behind; the HTML line is replaced in place and, once the work
-is done, stays as its last state.
+A text bar would leave hundreds of lines behind in a notebook; the HTML line is replaced in place
+and keeps its last state once the work is done.
 """
 
 import html
@@ -12,11 +12,11 @@ from weakref import WeakSet
 
 from tqdm import tqdm
 
-_bars: WeakSet = WeakSet()  # those that were made and are still in use
+_bars: WeakSet[tqdm] = WeakSet()  # bars in use
 
 
 def in_notebook() -> bool:
-    """Tell whether this code runs in a Jupyter kernel (JupyterLab, Colab, nbval)."""
+    """Return whether this code runs in a Jupyter kernel (JupyterLab, Colab, nbval)."""
     kernelapp = sys.modules.get("ipykernel.kernelapp")
     return kernelapp is not None and kernelapp.IPKernelApp.initialized()
 
@@ -41,7 +41,13 @@ def make_bar(total: int, label: str) -> "tqdm | NotebookBar":
     if in_notebook():
         return NotebookBar(total, label)
     # Drawn only once `close_bars` knows it: an interruption in between would leave its line open.
-    bar = tqdm(total=total, desc=label, mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True, delay=1e-9)
+    bar = tqdm(
+        total=total,
+        desc=label,
+        mininterval=0.5 if sys.stderr.isatty() else 30,
+        dynamic_ncols=True,
+        delay=1e-9,
+    )
     _bars.add(bar)
     bar.refresh()
     return bar
@@ -64,17 +70,21 @@ class NotebookBar:
         self.handle = display(self._bundle(), raw=True, display_id=True)
 
     def update(self, n: int = 1) -> None:
+        """Count `n` more items."""
         self.done += n
         if time.monotonic() - self.drawn > 0.25:
             self.refresh()
 
     def set_postfix_str(self, note: str) -> None:
+        """Set what stands behind the numbers from the next redrawing on."""
         self.note = note
 
     def close(self) -> None:
+        """Draw the last state, which stays."""
         self.refresh()
 
     def refresh(self) -> None:
+        """Draw the present state now."""
         self.drawn = time.monotonic()
         self.handle.update(self._bundle(), raw=True)
 

@@ -1,10 +1,11 @@
 """Which pixels one output of a chain of convolutions sees: from the module's own layers, and from a gradient.
 
-Along one axis, output i sees the pixels start + stride * i up to start + stride * i + size - 1; padding makes
-`start` negative. Layer by layer, with kernel k, stride s, padding p and the product j of the strides before it:
-size grows by (k - 1) * j, start falls by p * j, and j becomes j * s.
+Along one axis, output i sees the pixels start + stride * i up to start + stride * i + size - 1;
+padding makes `start` negative. Layer by layer, with kernel k, stride s, padding p and the product j
+of the strides before it: size grows by (k - 1) * j, start falls by p * j, and j becomes j * s.
 
-Source: Isola et al. 2017, section 4.4 and appendix 6.1.2; Araujo, Norris and Sim 2019, "Computing receptive fields
+Source: Isola et al. 2017, section 4.4 and appendix 6.1.2; Araujo, Norris and Sim 2019, "Computing
+    receptive fields
 of convolutional neural networks".
 """
 
@@ -16,7 +17,15 @@ import torch
 from torch import Tensor, nn
 
 NORM_LAYERS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
-POINTWISE_LAYERS = (*NORM_LAYERS, nn.LeakyReLU, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity)
+POINTWISE_LAYERS = (
+    *NORM_LAYERS,
+    nn.LeakyReLU,
+    nn.ReLU,
+    nn.Tanh,
+    nn.Sigmoid,
+    nn.Dropout,
+    nn.Identity,
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,9 @@ class PixelBox:
 
     def clipped(self, height: int, width: int) -> "PixelBox":
         """Return the part of the box that lies on an image of this size."""
-        return PixelBox(max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width))
+        return PixelBox(
+            max(self.top, 0), max(self.left, 0), min(self.bottom, height), min(self.right, width)
+        )
 
 
 @dataclass(frozen=True)
@@ -74,8 +85,8 @@ def spatial_layers(module: nn.Module) -> list[Layer]:
 def receptive_field(module: nn.Module) -> ReceptiveField:
     """Return the receptive field of a chain of convolutions, read from its layers by the recurrence above.
 
-    Norm layers are passed over: their statistics reach further, see `gradient_footprint`. Only a plain chain has one
-    receptive field; skips and branches are not followed.
+    Norm layers are passed over: their statistics reach further, see `gradient_footprint`. Only a
+    plain chain has one receptive field; skips and branches are not followed.
 
     Raises:
         TypeError, ValueError: as `spatial_layers`.
@@ -91,8 +102,8 @@ def receptive_field(module: nn.Module) -> ReceptiveField:
 def gradient_footprint(module: nn.Module, image: Tensor, row: int, col: int) -> Tensor:
     """Return how strongly each pixel moves output (row, col): |d output / d pixel| summed over channels, (H, W).
 
-    `image` is (1, C, H, W). The module is used as it stands: norms that take statistics from the image spread the
-    footprint over all of it.
+    `image` is (1, C, H, W). The module is used as it stands: norms that take statistics from the
+    image spread the footprint over all of it.
     """
     image = image.detach().clone().requires_grad_()
     logit = module(image)[0, 0, row, col]
@@ -122,13 +133,16 @@ def footprint_box(footprint: Tensor) -> PixelBox:
     return PixelBox(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
 
 
-def measured_receptive_field(module: nn.Module, in_channels: int, side: int = 512) -> ReceptiveField:
+def measured_receptive_field(
+    module: nn.Module, in_channels: int, side: int = 512
+) -> ReceptiveField:
     """Measure the receptive field from the gradients of two neighbouring outputs.
 
     The image is (1, in_channels, side, side); norms and activations are taken out first.
 
     Raises:
-        ValueError: if the footprint reaches the border of the image, where it would be cut: a larger `side` helps.
+        ValueError: if the footprint reaches the border of the image, where it would be cut: a
+            larger `side` helps.
     """
     linear = convolutions_only(module)
     image = torch.ones(1, in_channels, side, side)
@@ -137,7 +151,9 @@ def measured_receptive_field(module: nn.Module, in_channels: int, side: int = 51
     first = footprint_box(gradient_footprint(linear, image, middle, middle))
     second = footprint_box(gradient_footprint(linear, image, middle + 1, middle + 1))
     if first.top == 0 or second.bottom == side:
-        raise ValueError(f"the receptive field does not fit into an image of {side} pixels; measure with a larger side")
+        raise ValueError(
+            f"the receptive field does not fit into an image of {side} pixels; measure with a larger side"
+        )
     stride = second.top - first.top
     return ReceptiveField(first.bottom - first.top, stride, first.top - stride * middle)
 
@@ -152,13 +168,17 @@ def _geometry(layer: nn.Module) -> Layer:
         left, _, top, _ = layer.padding
         return Layer(name, 1, 1, _same_on_both_axes(name, "padding", (top, left)))
     if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
-        raise TypeError(f"no receptive field is known for {name}; a chain of convolutions, pooling and padding has one")
+        raise TypeError(
+            f"no receptive field is known for {name}; a chain of convolutions, pooling and padding has one"
+        )
     kernel = _same_on_both_axes(name, "kernel", layer.kernel_size)
     dilation = _same_on_both_axes(name, "dilation", getattr(layer, "dilation", 1))
     stride = _same_on_both_axes(name, "stride", layer.stride)
     reach = dilation * (kernel - 1)
     if layer.padding == "same":
-        return Layer(name, reach + 1, stride, reach // 2)  # torch puts the odd pixel on the far side
+        return Layer(
+            name, reach + 1, stride, reach // 2
+        )  # torch puts the odd pixel on the far side
     padding = 0 if layer.padding == "valid" else _same_on_both_axes(name, "padding", layer.padding)
     return Layer(name, reach + 1, stride, padding)
 
@@ -166,5 +186,7 @@ def _geometry(layer: nn.Module) -> Layer:
 def _same_on_both_axes(name: str, what: str, value: int | tuple[int, int]) -> int:
     height, width = (value, value) if isinstance(value, int) else value
     if height != width:
-        raise ValueError(f"{name} has {what} {height} along height and {width} along width; one for both is expected")
+        raise ValueError(
+            f"{name} has {what} {height} along height and {width} along width; one for both is expected"
+        )
     return height

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .checkpoints import load_discriminator, load_generator, read_card
+from .config import TrainConfig
+from .files import course_data
 from .patchgan import PatchDiscriminator
-from .training import StepRecord, TrainConfig
+from .training import StepRecord
 from .unet import UNet
+from .validation import InputError
 
-FOLDER = Path(__file__).parent.parent / "data" / "weights"
+FOLDER = course_data() / "weights"
 PERCENTS = (0, 2, 10, 50, 100)  # of the training
 REBUILD = "python -m benchmarks.weights"
 
@@ -19,7 +22,8 @@ REBUILD = "python -m benchmarks.weights"
 class Snapshot:
     """Both networks after `step` updates, which were `percent` of the training; they are in evaluation mode.
 
-    `validation_l1` is the mean absolute difference of the generator's images from the true ones, in [0, 2].
+    `validation_l1` is the mean absolute difference of the generator's images from the true ones, in
+    [0, 2].
     """
 
     percent: int
@@ -35,19 +39,23 @@ def load_snapshot(percent: int = 100, folder: Path | str = FOLDER) -> Snapshot:
 
     Raises:
         FileNotFoundError: if a file is missing, with the command that makes it.
-        ValueError: if there is no such snapshot, or a file is not the one that its card describes.
+        InputError: if there is no such snapshot, or a file is not the one that its card describes.
     """
     if percent not in PERCENTS:
-        raise ValueError(f"percent must be one of {', '.join(map(str, PERCENTS))}; got {percent!r}")
+        raise InputError(f"percent must be one of {', '.join(map(str, PERCENTS))}; got {percent!r}")
     generator_file = weights_file("generator", percent, folder)
     discriminator_file = weights_file("discriminator", percent, folder)
     for file in (generator_file, discriminator_file):
         if not (file.is_file() and file.with_suffix(".json").is_file()):
-            raise FileNotFoundError(f"{file}: the weights or their card are missing; `{REBUILD}` makes them anew")
+            raise FileNotFoundError(
+                f"{file}: the weights or their card are missing; `{REBUILD}` makes them anew"
+            )
     generator, config = load_generator(generator_file)
     discriminator, _ = load_discriminator(discriminator_file)
     card = read_card(generator_file)
-    return Snapshot(percent, card["step"], card["validation_l1"], generator.eval(), discriminator.eval(), config)
+    return Snapshot(
+        percent, card["step"], card["validation_l1"], generator.eval(), discriminator.eval(), config
+    )
 
 
 def load_snapshots(folder: Path | str = FOLDER) -> list[Snapshot]:
@@ -57,7 +65,9 @@ def load_snapshots(folder: Path | str = FOLDER) -> list[Snapshot]:
 
 def weights_file(kind: str, percent: int = 100, folder: Path | str = FOLDER) -> Path:
     """Return where a `generator` or `discriminator` lies: `<kind>.safetensors`, at 10 % `<kind>_010.safetensors`."""
-    return Path(folder) / (f"{kind}.safetensors" if percent == 100 else f"{kind}_{percent:03d}.safetensors")
+    return Path(folder) / (
+        f"{kind}.safetensors" if percent == 100 else f"{kind}_{percent:03d}.safetensors"
+    )
 
 
 def load_history(folder: Path | str = FOLDER) -> list[StepRecord]:
@@ -68,7 +78,9 @@ def load_history(folder: Path | str = FOLDER) -> list[StepRecord]:
     """
     path = Path(folder) / "history.csv"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: the recorded losses are missing; `{REBUILD}` makes them anew")
+        raise FileNotFoundError(
+            f"{path}: the recorded losses are missing; `{REBUILD}` makes them anew"
+        )
     with path.open(newline="", encoding="utf-8") as file:
         return list(_records(csv.DictReader(file)))
 

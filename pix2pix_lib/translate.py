@@ -1,6 +1,7 @@
 """Translate images with a trained generator: python -m pix2pix_lib.translate --help."""
 
 import argparse
+import logging
 import sys
 from contextlib import closing, nullcontext
 from functools import partial
@@ -13,10 +14,19 @@ from .cli import CommandParser, run_command
 from .devices import describe_device, is_out_of_memory, pick_device
 from .export import STAGES, TOLERANCE, check_exportable, export_generator, without_dropout
 from .images import IMAGE_SUFFIXES, read_image, to_float, write_image
+from .inference import (
+    Network,
+    smallest_side,
+    tile_starts,
+    translate,
+    translate_padded,
+    translate_tiled,
+)
 from .progress import make_bar
-from .tiling import Network, tile_starts, translate_padded, translate_tiled
-from .training import translate
 from .unet import UNet
+from .validation import InputError
+
+log = logging.getLogger("pix2pix_lib.translate")
 
 LARGEST_ADVISED_TILE = 1024  # pixels; what is advised when a whole image does not fit into memory
 
@@ -31,33 +41,76 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m pix2pix_lib.translate",
         description="Translate images of any size with a trained generator, or export it. photo.jpg becomes photo.png "
-                    "of the same height and width: for the network its right and bottom edges are mirrored up to a "
-                    "multiple of 2^depth, then cut off again. Every image is read before the first is written.")
-    parser.add_argument("--weights", type=Path, required=True, metavar="FILE",
-                        help="generator.safetensors, with its card generator.json beside it")
-    parser.add_argument("--input", type=Path, metavar="FILE_OR_DIR",
-                        help="an image, or a folder of images (its subfolders are left out)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the results; not the folder of the input")
-    parser.add_argument("--overwrite", action="store_true",
-                        help="replace results of the same names from an earlier run; an input is never replaced")
-    parser.add_argument("--dropout", choices=("on", "off"), default="on",
-                        help="on (default) is the paper's way: dropout stays on, as the only source of variety. off "
-                             "gives one image whatever the seed. Either way a batch norm uses the statistics of the "
-                             "image at hand, not averages from training (paper, section 3.3)")
-    parser.add_argument("--seed", type=int, default=0,
-                        help="governs dropout (default 0); an image does not depend on the others beside it")
-    parser.add_argument("--tile", type=int, default=0, metavar="SIZE",
-                        help="for short memory: translate tiles of SIZE x SIZE pixels, a multiple of 2^depth, and "
-                             "blend them; 0 (default) takes the whole image. Norms then see one tile at a time, so "
-                             "tiles may differ in tone from each other and from the whole image: prefer large tiles")
-    parser.add_argument("--overlap", type=int, metavar="PIXELS",
-                        help="what neighbouring tiles share at least (default: a quarter of SIZE)")
-    parser.add_argument("--export", type=Path, metavar="FILE",
-                        help="write the generator as FILE.onnx (pip install onnx onnxruntime onnxscript) or FILE.pt2 "
-                             f"(torch.export), run it and compare it with the module (below {TOLERANCE:.0e}). It takes "
-                             "(1, channels, height, width) in [-1, 1], sides that are multiples of 2^depth, and is as "
-                             "--dropout off: the same input gives the same image. Needs no --input")
-    parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 ...; exports use the cpu")
+        "of the same height and width: for the network its right and bottom edges are mirrored up to a "
+        "multiple of 2^depth, then cut off again. Every image is read before the first is written.",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="generator.safetensors, with its card generator.json beside it",
+    )
+    parser.add_argument(
+        "--input",
+        type=Path,
+        metavar="FILE_OR_DIR",
+        help="an image, or a folder of images (its subfolders are left out)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results; not the folder of the input",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace results of the same names from an earlier run; an input is never replaced",
+    )
+    parser.add_argument(
+        "--dropout",
+        choices=("on", "off"),
+        default="on",
+        help="on (default) is the paper's way: dropout stays on, as the only source of variety. off "
+        "gives one image whatever the seed. Either way a batch norm uses the statistics of the "
+        "image at hand, not averages from training (paper, section 3.3)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="governs dropout (default 0); an image does not depend on the others beside it",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=0,
+        metavar="SIZE",
+        help="for short memory: translate tiles of SIZE x SIZE pixels, a multiple of 2^depth, and "
+        "blend them; 0 (default) takes the whole image. Norms then see one tile at a time, so "
+        "tiles may differ in tone from each other and from the whole image: prefer large tiles",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=int,
+        metavar="PIXELS",
+        help="what neighbouring tiles share at least (default: a quarter of SIZE)",
+    )
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="FILE",
+        help="write the generator as FILE.onnx (pip install onnx onnxruntime onnxscript) or FILE.pt2 "
+        f"(torch.export), run it and compare it with the module (below {TOLERANCE:.0e}). It takes "
+        "(1, channels, height, width) in [-1, 1], sides that are multiples of 2^depth, and is as "
+        "--dropout off: the same input gives the same image. Needs no --input",
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="auto (default), cpu, cuda, cuda:1 ...; exports use the cpu",
+    )
     return parser
 
 
@@ -66,10 +119,11 @@ def run(arguments: argparse.Namespace) -> int:
     written: list[Path] = []
     try:
         export_and_translate(arguments, written)
-    except KeyboardInterrupt:
-        print(f"interrupted; results written: {len(written)}, each of them whole; --overwrite lets another run "
-              f"replace them", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"results written: {len(written)}, each of them whole; --overwrite lets another run "
+            f"replace them"
+        ) from error
     return 0
 
 
@@ -88,28 +142,34 @@ def export_and_translate(arguments: argparse.Namespace, written: list[Path]) -> 
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise a ValueError for flags that are out of range or do not belong together, before anything is read."""
+    """Raise an InputError for flags that are out of range or do not belong together, before anything is read."""
     tile, overlap = arguments.tile, arguments.overlap
     if not (arguments.input or arguments.export):
-        raise ValueError("nothing to do: give --input with --out to translate, --export to export, or all three")
+        raise InputError(
+            "nothing to do: give --input with --out to translate, --export to export, or all three"
+        )
     if bool(arguments.input) != bool(arguments.out):
-        raise ValueError("--input and --out belong together; one of them is missing")
+        raise InputError("--input and --out belong together; one of them is missing")
     if not 0 <= arguments.seed < 2**63:
-        raise ValueError(f"--seed must be from 0 to 2^63 - 1; got {arguments.seed}")
+        raise InputError(f"--seed must be from 0 to 2^63 - 1; got {arguments.seed}")
     if tile < 0:
-        raise ValueError(f"--tile must be 0 (the whole image) or a size in pixels; got {tile}")
+        raise InputError(f"--tile must be 0 (the whole image) or a size in pixels; got {tile}")
     if overlap is not None and tile == 0:
-        raise ValueError(f"--overlap {overlap} needs a --tile; without one the image is translated whole")
+        raise InputError(
+            f"--overlap {overlap} needs a --tile; without one the image is translated whole"
+        )
     if overlap is not None and not 0 <= overlap < tile:
-        raise ValueError(f"--overlap must be from 0 to {tile - 1}, less than --tile; got {overlap}")
+        raise InputError(f"--overlap must be from 0 to {tile - 1}, less than --tile; got {overlap}")
 
 
 def check_tile(tile: int, depth: int) -> None:
-    """Raise a ValueError with the next size that works, if a U-Net of this depth cannot take tiles of this size."""
+    """Raise an InputError with the next size that works, if a U-Net of this depth cannot take tiles of this size."""
     step = 2**depth
     if tile % step:
-        raise ValueError(f"--tile must be a multiple of {step}, as this generator halves images {depth} times; "
-                         f"got {tile}: use {tile // step * step + step}")
+        raise InputError(
+            f"--tile must be a multiple of {step}, as this generator halves images {depth} times; "
+            f"got {tile}: use {tile // step * step + step}"
+        )
 
 
 def plan_results(source: Path, out: Path) -> dict[Path, Path]:
@@ -117,17 +177,21 @@ def plan_results(source: Path, out: Path) -> dict[Path, Path]:
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
-        ValueError: if `out` is the input folder, or two results would have one name, which on some systems names that
-            differ only in upper and lower case are.
+        InputError: if `out` is the input folder, or two results would have one name, which on some
+            systems names that differ only in upper and lower case are.
     """
     if source.is_dir() and out.exists() and out.samefile(source):
-        raise ValueError(f"--out {out} is the input folder; choose another one, so that images and results stay apart")
+        raise InputError(
+            f"--out {out} is the input folder; choose another one, so that images and results stay apart"
+        )
     results: dict[Path, Path] = {}
     names: dict[str, Path] = {}
     for path in find_images(source):
         name = f"{path.stem}.png"
         if name.casefold() in names:
-            raise ValueError(f"{names[name.casefold()]} and {path.name} would both become {name}; rename one of them")
+            raise InputError(
+                f"{names[name.casefold()]} and {path.name} would both become {name}; rename one of them"
+            )
         names[name.casefold()] = path
         results[path] = out / name
     return results
@@ -143,37 +207,52 @@ def find_images(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such file or folder; check --input")
-    files = sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    files = sorted(
+        path
+        for path in source.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+    )
     files = [path for path in files if not path.name.startswith(".")]
     if not files:
-        raise FileNotFoundError(f"{source}: no images in this folder; expected files that end in "
-                                f"{', '.join(IMAGE_SUFFIXES)} (subfolders are left out)")
+        raise FileNotFoundError(
+            f"{source}: no images in this folder; expected files that end in "
+            f"{', '.join(IMAGE_SUFFIXES)} (subfolders are left out)"
+        )
     return files
 
 
 def check_targets(arguments: argparse.Namespace, results: dict[Path, Path]) -> None:
-    """Raise a ValueError if a file that will be written would replace an input, or another file without --overwrite."""
+    """Raise a InputError if a file that will be written would replace an input, or another file without --overwrite."""
     out, exported = arguments.out, arguments.export
     if out and out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file; expected a folder for the results")
+        raise InputError(f"--out {out} is a file; expected a folder for the results")
     if exported:
         check_exportable(exported)
     targets = [*results.values(), *([exported] if exported else [])]
-    sources = {path.resolve() for path in [*results, arguments.weights, arguments.weights.with_suffix(".json")]}
+    sources = {
+        path.resolve()
+        for path in [*results, arguments.weights, arguments.weights.with_suffix(".json")]
+    }
     for target in targets:
         if target.is_dir():
-            raise ValueError(f"{target} is a folder, but a file of that name would be written; choose another name")
+            raise InputError(
+                f"{target} is a folder, but a file of that name would be written; choose another name"
+            )
         if target.resolve() in sources:
-            raise ValueError(f"{target} would replace an input of the same name; choose another --out or --export")
+            raise InputError(
+                f"{target} would replace an input of the same name; choose another --out or --export"
+            )
         if target.exists() and not arguments.overwrite:
-            raise ValueError(f"{target} is already there; add --overwrite to replace it, or choose another place")
+            raise InputError(
+                f"{target} is already there; add --overwrite to replace it, or choose another place"
+            )
 
 
 def read_sizes(paths: list[Path], channels: int) -> list[tuple[int, int]]:
     """Return (height, width) of each image, from its pixels: a damaged file is found now and not hours later.
 
     Raises:
-        ValueError: if a file cannot be read as an image.
+        InputError: if a file cannot be read as an image.
     """
     sizes = []
     with closing(make_bar(len(paths), "reading")) if len(paths) > 1 else nullcontext() as bar:
@@ -189,25 +268,39 @@ def export(generator: UNet, path: Path) -> None:
     with closing(make_bar(STAGES, "exporting")) as bar:
         difference = export_generator(generator, path, bar.update)
     step = 2**generator.depth
-    print(f"{path}: differs from the module by {difference:.1e} at most; takes images of (1, {generator.in_channels}, "
-          f"height, width), sides multiples of {step}", flush=True)
+    log.info(
+        "%s: differs from the module by %.1e at most; takes images of (1, %d, height, width), sides multiples "
+        "of %d",
+        path,
+        difference,
+        generator.in_channels,
+        step,
+    )
 
 
-def translate_files(generator: UNet, results: dict[Path, Path], sizes: list[tuple[int, int]],
-                    arguments: argparse.Namespace, written: list[Path]) -> None:
+def translate_files(
+    generator: UNet,
+    results: dict[Path, Path],
+    sizes: list[tuple[int, int]],
+    arguments: argparse.Namespace,
+    written: list[Path],
+) -> None:
     """Write the result of each image, one image in memory at a time, and note it in `written`.
 
     Raises:
-        ValueError: if memory runs out, with the tile that may fit.
+        InputError: if memory runs out, with the tile that may fit.
     """
     if arguments.dropout == "off":
         generator = without_dropout(generator)
     tile, step = arguments.tile, 2**generator.depth
     overlap = tile // 4 if arguments.overlap is None else arguments.overlap
     device = next(generator.parameters()).device
-    passes = sum(len(tile_starts(h, tile, overlap)) * len(tile_starts(w, tile, overlap)) if tile else 1
-                 for h, w in sizes)
+    passes = sum(
+        len(tile_starts(h, tile, overlap)) * len(tile_starts(w, tile, overlap)) if tile else 1
+        for h, w in sizes
+    )
     with closing(make_bar(passes, "translating")) as bar:
+
         def network(real_a: Tensor) -> Tensor:
             fake_b = translate(generator, real_a.to(device), arguments.seed).cpu()
             bar.update()
@@ -216,23 +309,32 @@ def translate_files(generator: UNet, results: dict[Path, Path], sizes: list[tupl
         for (source, result), size in zip(results.items(), sizes):
             real_a = to_float(read_image(source, generator.in_channels))
             try:
-                fake_b = translate_image(network, real_a, step, tile, overlap)
+                fake_b = translate_image(
+                    network, real_a, step, tile, overlap, smallest_side(generator)
+                )
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-                raise ValueError(f"{source}: memory ran out for {size[0]}x{size[1]} pixels; "
-                                 f"{memory_advice(max(size), tile, step)}") from error
+                raise InputError(
+                    f"{source}: memory ran out for {size[0]}x{size[1]} pixels; "
+                    f"{memory_advice(max(size), tile, step)}"
+                ) from error
             write_image(result, fake_b)
             written.append(result)
-    print(f"{arguments.out}: {len(written)} written; {describe_device(device)}")
+    log.info("%s: %d written; %s", arguments.out, len(written), describe_device(device))
 
 
-def translate_image(network: Network, real_a: Tensor, step: int, tile: int = 0, overlap: int = 0) -> Tensor:
+def translate_image(
+    network: Network, real_a: Tensor, step: int, tile: int = 0, overlap: int = 0, smallest: int = 1
+) -> Tensor:
     """Return the network's image, (C', H, W), of one image, (C, H, W) in [-1, 1] of any height and width.
 
-    `tile=0` gives the network the whole image, padded to multiples of `step`; else tiles, see `translate_tiled`.
+    `tile=0` gives the network the whole image, padded to multiples of `step` and at least
+    `smallest`; else tiles, see `translate_tiled`.
     """
-    of_any_size = partial(translate_padded, network, step=step)  # a tile may reach beyond a small image
+    of_any_size = partial(
+        translate_padded, network, step=step, smallest=smallest
+    )  # a tile may be larger than an image
     if tile == 0:
         return of_any_size(real_a[None])[0]
     return translate_tiled(of_any_size, real_a[None], tile, overlap)[0]

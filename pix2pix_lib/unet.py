@@ -1,10 +1,11 @@
 """The U-Net generator, from its two blocks up.
 
-The order inside a block is activation, convolution, norm, as in the paper's published code: what a skip carries is
-then the value *before* the activation, so that the encoder can pass it on through a LeakyReLU and the decoder
-through a ReLU.
+The order inside a block is activation, convolution, norm, as in the paper's published code: what a
+skip carries is then the value *before* the activation, so that the encoder can pass it on through a
+LeakyReLU and the decoder through a ReLU.
 
-Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and appendix 6.1.1; Ronneberger et al. 2015.
+Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and appendix 6.1.1; Ronneberger et
+    al. 2015.
 """
 
 from collections.abc import Collection
@@ -18,14 +19,19 @@ from .layers import init_weights, make_norm, make_upsampling, needs_bias
 class DownBlock(nn.Module):
     """Halve height and width: LeakyReLU 0.2, 4x4 convolution with stride 2, norm (Ck in the paper).
 
-    Maps (N, in_channels, H, W) to (N, out_channels, H/2, W/2). The first block of an encoder has neither
-    activation nor norm, the last one no norm: at 1x1 a norm has a single value to normalise.
+    Maps (N, in_channels, H, W) to (N, out_channels, H/2, W/2). The first block of an encoder has
+    neither activation nor norm, the last one no norm: at 1x1 a norm has a single value to
+    normalise.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, norm: str, bias: bool, activate: bool = True):
+    def __init__(
+        self, in_channels: int, out_channels: int, *, norm: str, bias: bool, activate: bool = True
+    ):
         super().__init__()
         self.activation = nn.LeakyReLU(0.2) if activate else nn.Identity()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=bias)
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=bias
+        )
         self.norm = make_norm(norm, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,12 +41,20 @@ class DownBlock(nn.Module):
 class UpBlock(nn.Module):
     """Double height and width: ReLU, 4x4 transposed convolution with stride 2, norm, dropout (CDk in the paper).
 
-    Maps (N, in_channels, H, W) to (N, out_channels, 2H, 2W). `upsampling="resize"` repeats pixels and convolves
-    instead; `dropout=0` gives Ck.
+    Maps (N, in_channels, H, W) to (N, out_channels, 2H, 2W). `upsampling="resize"` repeats pixels
+    and convolves instead; `dropout=0` gives Ck.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, norm: str, bias: bool, dropout: float = 0.0,
-                 upsampling: str = "transposed"):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        norm: str,
+        bias: bool,
+        dropout: float = 0.0,
+        upsampling: str = "transposed",
+    ):
         super().__init__()
         self.activation = nn.ReLU()
         self.upsample = make_upsampling(upsampling, in_channels, out_channels, bias)
@@ -48,7 +62,9 @@ class UpBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.norm(self.upsample(self.activation(x))))  # (N, C, H, W) -> (N, C', 2H, 2W)
+        return self.dropout(
+            self.norm(self.upsample(self.activation(x)))
+        )  # (N, C, H, W) -> (N, C', 2H, 2W)
 
 
 def encoder_channels(base_channels: int, depth: int) -> list[int]:
@@ -59,32 +75,49 @@ def encoder_channels(base_channels: int, depth: int) -> list[int]:
 class UNet(nn.Module):
     """Translate images: an encoder of `depth` halvings, a decoder of as many doublings, skips between equal sizes.
 
-    Maps (N, in_channels, H, W) in [-1, 1] to (N, out_channels, H, W) in [-1, 1]; H and W must be multiples of
-    2^depth. The defaults are the paper's network for 256x256: 54,413,955 parameters.
+    Maps (N, in_channels, H, W) in [-1, 1] to (N, out_channels, H, W) in [-1, 1]; H and W must be
+    multiples of 2^depth. The defaults are the paper's network for 256x256: 54,413,955 parameters.
 
     Args:
-        base_channels: channels after the first block; they double block by block, up to eight times this.
+        base_channels: channels after the first block; they double block by block, up to eight times
+            this.
         norm: one of `layers.NORMS`.
         dropout: probability that a feature is dropped in the blocks named next.
-        dropout_blocks: numbers of the decoder blocks with dropout; block 1 is the one next to the bottleneck.
-            (1, 2, 3) is the paper's CD512-CD512-CD512; the widely used PyTorch code has (2, 3, 4).
+        dropout_blocks: numbers of the decoder blocks with dropout; block 1 is the one next to the
+            bottleneck. (1, 2, 3) is the paper's CD512-CD512-CD512; the widely used PyTorch code has
+            (2, 3, 4).
         skips: False gives the plain encoder-decoder of the paper's comparison.
         upsampling: one of `layers.UPSAMPLINGS`.
 
     Raises:
-        ValueError: if an option is not known or out of range; in `forward`, if the input's shape does not fit.
+        ValueError: if an option is not known or out of range; in `forward`, if the input's shape
+            does not fit.
 
     Source: Isola et al. 2017, appendix 6.1.1.
     """
 
-    def __init__(self, in_channels: int = 3, out_channels: int = 3, *, base_channels: int = 64, depth: int = 8,
-                 norm: str = "batch", dropout: float = 0.5, dropout_blocks: Collection[int] = (1, 2, 3),
-                 skips: bool = True, upsampling: str = "transposed"):
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        *,
+        base_channels: int = 64,
+        depth: int = 8,
+        norm: str = "batch",
+        dropout: float = 0.5,
+        dropout_blocks: Collection[int] = (1, 2, 3),
+        skips: bool = True,
+        upsampling: str = "transposed",
+    ):
         super().__init__()
         if depth < 2:
-            raise ValueError(f"depth must be at least 2 (one block to the bottleneck and one back); got {depth}")
+            raise ValueError(
+                f"depth must be at least 2 (one block to the bottleneck and one back); got {depth}"
+            )
         if any(block < 1 for block in dropout_blocks):
-            raise ValueError(f"dropout_blocks count from 1, next to the bottleneck; got {tuple(dropout_blocks)}")
+            raise ValueError(
+                f"dropout_blocks count from 1, next to the bottleneck; got {tuple(dropout_blocks)}"
+            )
         self.in_channels, self.depth, self.skips = in_channels, depth, skips
         bias = needs_bias(norm)
         widths = encoder_channels(base_channels, depth)
@@ -92,13 +125,19 @@ class UNet(nn.Module):
         self.downs = nn.ModuleList()
         for level, (before, after) in enumerate(zip([in_channels, *widths], widths)):
             edge = level in (0, depth - 1)  # neither the first nor the last block has a norm
-            self.downs.append(DownBlock(before, after, norm="none" if edge else norm, bias=bias, activate=level > 0))
+            self.downs.append(
+                DownBlock(
+                    before, after, norm="none" if edge else norm, bias=bias, activate=level > 0
+                )
+            )
 
         self.ups = nn.ModuleList()
         before = widths[-1]
         for block, after in enumerate(reversed(widths[:-1]), start=1):
             rate = dropout if block in dropout_blocks else 0.0
-            self.ups.append(UpBlock(before, after, norm=norm, bias=bias, dropout=rate, upsampling=upsampling))
+            self.ups.append(
+                UpBlock(before, after, norm=norm, bias=bias, dropout=rate, upsampling=upsampling)
+            )
             before = 2 * after if skips else after
         self.head = UpBlock(before, out_channels, norm="none", bias=True, upsampling=upsampling)
         self.apply(init_weights)
@@ -113,12 +152,16 @@ class UNet(nn.Module):
         for up in self.ups:
             x = up(x)
             if self.skips:
-                x = torch.cat([x, features.pop()], dim=1)  # (N, C, H, W) + (N, C, H, W) -> (N, 2C, H, W)
+                x = torch.cat(
+                    [x, features.pop()], dim=1
+                )  # (N, C, H, W) + (N, C, H, W) -> (N, 2C, H, W)
         return torch.tanh(self.head(x))
 
     def _check_input(self, x: Tensor) -> None:
         if x.dim() != 4 or x.shape[1] != self.in_channels:
-            raise ValueError(f"expected a batch of shape (N, {self.in_channels}, H, W); got {tuple(x.shape)}")
+            raise ValueError(
+                f"expected a batch of shape (N, {self.in_channels}, H, W); got {tuple(x.shape)}"
+            )
         check_size(x.shape[2], x.shape[3], self.depth)
 
 

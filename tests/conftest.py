@@ -4,13 +4,15 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from pix2pix_lib.training import TrainConfig
+from pix2pix_lib.config import TrainConfig
 
 
 @pytest.fixture
 def tiny_config() -> TrainConfig:
     """Networks and images so small that an epoch takes a moment; dropout and batch norm are on."""
-    return TrainConfig(image_size=32, base_channels=4, disc_channels=4, disc_layers=1, depth=4, epochs=4, seed=3)
+    return TrainConfig(
+        image_size=32, base_channels=4, disc_channels=4, disc_layers=1, depth=4, epochs=4, seed=3
+    )
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """Kill training runs and let them go on: python tests/killed_runs.py random|writes FOLDER FLAGS...
 
-tests/test_faults.py starts this as a process of its own. It imports all once, trains once without a disturbance, and
-then forks a child for each attempt, so that an attempt takes no longer than its training. It prints one line a kill,
-and fails with an AssertionError if a killed run does not end as the undisturbed one did.
+tests/test_faults.py starts this as a process of its own. It imports all once, trains once without a
+disturbance, and then forks a child for each attempt, so that an attempt takes no longer than its
+training. It prints one line a kill, and fails with an AssertionError if a killed run does not end
+as the undisturbed one did.
 """
 
 import os
@@ -14,28 +15,37 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from tqdm import tqdm
 
-from pix2pix_lib import train
+from pix2pix_lib import history, train
 from pix2pix_lib.checkpoints import read_checkpoint
+from pix2pix_lib.run_folder import RunFolder
 
-SEED, KILLS = 20, 20
+# By night, with PIX2PIX_NIGHT=1, there is time for more.
+SEED, KILLS = 20, 20 if os.environ.get("PIX2PIX_NIGHT") else 5
 
 
 def main(kind: str, folder: str, *flags: str) -> None:
-    tqdm.set_lock(threading.RLock())  # tqdm's own is shared by all processes: a killed child would keep it for ever
+    tqdm.set_lock(
+        threading.RLock()
+    )  # tqdm's own is shared by all processes: a killed child would keep it for ever
     tqdm.monitor_interval = 0  # no thread in a process that forks
     straight, out = Path(folder) / "straight", Path(folder) / "killed"
     assert train.main([*flags, "--out", str(straight)]) == 0
-    {"random": kill_at_random_moments, "writes": kill_at_each_write}[kind](straight, out, list(flags))
+    {"random": kill_at_random_moments, "writes": kill_at_each_write}[kind](
+        straight, out, list(flags)
+    )
 
 
 def kill_at_random_moments(straight: Path, out: Path, flags: list[str]) -> None:
     """Kill until KILLS kills are done; a run that comes to its end before is compared, and another one begun."""
     pictures = sorted((straight / "samples").iterdir())
-    epoch_seconds = (pictures[-1].stat().st_mtime - pictures[0].stat().st_mtime) / (len(pictures) - 1)
+    epoch_seconds = (pictures[-1].stat().st_mtime - pictures[0].stat().st_mtime) / (
+        len(pictures) - 1
+    )
     moments = random.Random(SEED)
     kills = 0
     while kills < KILLS:
@@ -45,7 +55,10 @@ def kill_at_random_moments(straight: Path, out: Path, flags: list[str]) -> None:
             shutil.rmtree(out)
         else:
             kills += 1
-            print(f"kill {kills}, seed {SEED}: after {delay:.3f} s, {epochs_in(out)} epochs", flush=True)
+            print(
+                f"kill {kills}, seed {SEED}: after {delay:.3f} s, {epochs_in(out)} epochs",
+                flush=True,
+            )
     finish(straight, out, flags)
 
 
@@ -61,7 +74,7 @@ def kill_at_each_write(straight: Path, out: Path, flags: list[str]) -> None:
 
 def start(out: Path, flags: list[str], prepare: Callable[[], None] = lambda: None) -> int:
     """Train in a child, going on with the run if there is one; returns the child's process id."""
-    resume = ["--resume"] if train.last_checkpoint(out).exists() else []
+    resume = ["--resume"] if RunFolder(out).checkpoint.exists() else []
     child = os.fork()
     if child == 0:
         status = 1
@@ -89,17 +102,34 @@ def ended_before(child: int, out: Path, seconds: float) -> bool:
 
 
 def die_at_write(number: int) -> None:
-    """Let this process be killed when the file of this number, counted from 0, is whole and about to take its place."""
-    replace, left = os.replace, number
+    """Let this process be killed at its write of this number, counted from 0.
 
-    def replace_or_die(source: Path, target: Path) -> None:
+    That is when a whole file is about to take its place, or when half of an epoch's losses have
+    been appended to the history.
+    """
+    replace, append, left = os.replace, history._write_records, number
+
+    def counted(killed: Callable[[], None]) -> None:
         nonlocal left
         if left == 0:
+            killed()
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
+
+    def replace_or_die(source: Path, target: Path) -> None:
+        counted(lambda: None)
         replace(source, target)
 
-    os.replace = replace_or_die
+    def append_or_die(stream: TextIO, records: list) -> None:
+        def half() -> None:
+            append(stream, records[: len(records) // 2])
+            stream.write("0,7,0.1")  # and a line without its end
+            stream.flush()
+
+        counted(half)
+        append(stream, records)
+
+    os.replace, history._write_records = replace_or_die, append_or_die
 
 
 def finish(straight: Path, out: Path, flags: list[str]) -> None:
@@ -111,17 +141,21 @@ def finish(straight: Path, out: Path, flags: list[str]) -> None:
 
 def epochs_in(out: Path) -> int:
     """Return how many epochs a killed run's checkpoint holds, -1 if there is none; one that is there must be whole."""
-    checkpoint = train.last_checkpoint(out)
+    checkpoint = RunFolder(out).checkpoint
     return read_checkpoint(checkpoint)["epoch"] if checkpoint.exists() else -1
 
 
 def check_same(straight: Path, out: Path) -> None:
     """Hold two finished runs against each other: the same files, the same bytes; in checkpoints the same values."""
-    names = [sorted(str(file.relative_to(run)) for file in run.rglob("*")) for run in (straight, out)]
+    names = [
+        sorted(str(file.relative_to(run)) for file in run.rglob("*")) for run in (straight, out)
+    ]
     assert names[0] == names[1], names
     for name in names[0]:
         if name.endswith(".pt"):
-            assert same(read_checkpoint(straight / name), read_checkpoint(out / name)), f"{name} differs"
+            assert same(read_checkpoint(straight / name), read_checkpoint(out / name)), (
+                f"{name} differs"
+            )
         elif (straight / name).is_file():
             assert (straight / name).read_bytes() == (out / name).read_bytes(), f"{name} differs"
 

@@ -13,12 +13,12 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from pix2pix_lib import bundle
+from tools import bundle
 from tools.set_address import bootstrap_cell, published_at
 
 ROOT = Path(__file__).parent.parent
 NAME = "pix2pix-course"
-ADDRESS, TAG = published_at(ROOT / "pyproject.toml")
+ADDRESS, TAG = published_at(ROOT)
 COLAB = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
 REPORT = """
 import pix2pix_lib
@@ -39,17 +39,39 @@ def real_bundle(tmp_path_factory):
 def course(tmp_path):
     """A course of a few small files, with caches and generated data in it."""
     root = tmp_path / "course"
-    for name in ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks/a.py", "data/README.md",
-                 "data/sample/train/1.jpg", "pix2pix_lib/__init__.py", "pix2pix_lib/explorers/base.py",
-                 "data/facades_128/train/1.png", "data/facades-real/1.png", "pix2pix_lib/__pycache__/a.pyc",
-                 "pix2pix_lib/facades.py", "data/.facades_128/1.png", "notebooks/.ipynb_checkpoints/00_a.ipynb",
-                 ".env", "runs/1.pt", "tests/test_a.py"):
+    for name in (
+        "README.md",
+        "LICENSE",
+        "pyproject.toml",
+        "requirements.txt",
+        "benchmarks/a.py",
+        "data/README.md",
+        "data/sample/train/1.jpg",
+        "pix2pix_lib/__init__.py",
+        "pix2pix_lib/explorers/base.py",
+        "data/facades_128/train/1.png",
+        "data/facades-real/1.png",
+        "pix2pix_lib/__pycache__/a.pyc",
+        "pix2pix_lib/facades.py",
+        "data/.facades_128/1.png",
+        "notebooks/.ipynb_checkpoints/00_a.ipynb",
+        ".env",
+        "runs/1.pt",
+        "tests/test_a.py",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"the text of {name}\n")
-    cell = nbformat.v4.new_code_cell("1 × 1", execution_count=1, id="a", metadata={"tags": ["raises-exception"]},
-                                     outputs=[nbformat.v4.new_output("stream", text="a figure")])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_markdown_cell("b", id="b")]),
-                   root / "notebooks" / "00_a.ipynb")
+    cell = nbformat.v4.new_code_cell(
+        "1 × 1",
+        execution_count=1,
+        id="a",
+        metadata={"tags": ["raises-exception"]},
+        outputs=[nbformat.v4.new_output("stream", text="a figure")],
+    )
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_markdown_cell("b", id="b")]),
+        root / "notebooks" / "00_a.ipynb",
+    )
     return root
 
 
@@ -68,8 +90,14 @@ def run_cell(folder, colab=True, cell=None, address=ADDRESS, tag=TAG):
     """Run the bootstrap cell in a fresh Python whose working directory is `folder`, then report what it found."""
     code = (COLAB if colab else "") + (cell or bootstrap_cell(address, tag)) + REPORT
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, env=environment,
-                          capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def assert_course_found(process, folder):
@@ -84,29 +112,57 @@ def assert_refused(process, *words):
     assert process.stderr.count("Traceback") == 1
     message = process.stderr.splitlines()[-1]
     assert message.startswith("RuntimeError: no course from ")
-    assert all(word in message for word in (*words, f"upload {NAME}.zip", "`python -m pix2pix_lib.bundle`"))
+    assert all(
+        word in message for word in (*words, f"upload {NAME}.zip", "`python -m tools.bundle`")
+    )
 
 
 # what is in the bundle
 
+
 def test_bundle_of_this_course_is_whole_and_small(real_bundle):
     assert real_bundle.stat().st_size < 12_000_000
     names = set(contents(real_bundle))
-    tracked = ["README.md", "LICENSE", "requirements.txt", "pyproject.toml", "data/README.md", "benchmarks/weights.py",
-               "data/weights/generator.safetensors", "data/sample/dataset.json", "pix2pix_lib/bundle.py"]
+    tracked = [
+        "README.md",
+        "LICENSE",
+        "requirements.txt",
+        "pyproject.toml",
+        "data/README.md",
+        "benchmarks/weights.py",
+        "data/weights/generator.safetensors",
+        "data/sample/dataset.json",
+        "pix2pix_lib/cli.py",
+    ]
     tracked += [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert {f"{NAME}/{name}" for name in tracked} <= names
-    assert not [name for name in names if re.search(r"\.\.|\\|__pycache__|/\.|/tests/|/data/facades", name)]
+    assert not [
+        name for name in names if re.search(r"\.\.|\\|__pycache__|/\.|/tests/|/data/facades", name)
+    ]
 
 
 def test_bundle_holds_what_a_learner_needs_and_no_caches_or_generated_data(course, tmp_path):
     (tmp_path / "b.zip").write_bytes(bundle.make_bundle(course))
     packed = contents(tmp_path / "b.zip")
-    names = ["LICENSE", "README.md", "benchmarks/a.py", "data/README.md", "data/sample/train/1.jpg",
-             "notebooks/00_a.ipynb", "pix2pix_lib/__init__.py", "pix2pix_lib/explorers/base.py",
-             "pix2pix_lib/facades.py", "pyproject.toml", "requirements.txt"]
+    names = [
+        "LICENSE",
+        "README.md",
+        "benchmarks/a.py",
+        "data/README.md",
+        "data/sample/train/1.jpg",
+        "notebooks/00_a.ipynb",
+        "pix2pix_lib/__init__.py",
+        "pix2pix_lib/explorers/base.py",
+        "pix2pix_lib/facades.py",
+        "pyproject.toml",
+        "requirements.txt",
+    ]
     assert list(packed) == [f"{NAME}/{name}" for name in names]
-    assert all(packed[f"{NAME}/{name}"] == (course / name).read_bytes() for name in names if "ipynb" not in name)
+    assert all(
+        packed[f"{NAME}/{name}"] == (course / name).read_bytes()
+        for name in names
+        if "ipynb" not in name
+    )
 
 
 def test_notebooks_are_packed_without_outputs_and_otherwise_as_they_are(course, tmp_path):
@@ -137,12 +193,22 @@ def test_command_says_name_size_and_digest(real_bundle, tmp_path, capsys, monkey
     assert re.fullmatch(rf"{NAME}\.zip: \d+\.\d MB, SHA-256 [0-9a-f]{{64}}\n", out)
 
 
-@pytest.mark.parametrize(("harm", "message"), [
-    (lambda course: (course / "LICENSE").unlink(), "LICENSE is missing; make the bundle from the whole course"),
-    (lambda course: (course / "data" / "big.bin").write_bytes(os.urandom(12_000_000)),
-     f"the bundle may have 12.0 MB at most, but has 12.0 MB; make its largest files smaller: {NAME}/data/big.bin"),
-])
-def test_failure_is_one_line_and_leaves_the_old_bundle(course, tmp_path, capsys, monkeypatch, harm, message):
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (
+            lambda course: (course / "LICENSE").unlink(),
+            "LICENSE is missing; make the bundle from the whole course",
+        ),
+        (
+            lambda course: (course / "data" / "big.bin").write_bytes(os.urandom(12_000_000)),
+            f"the bundle may have 12.0 MB at most, but has 12.0 MB; make its largest files smaller: {NAME}/data/big.bin",
+        ),
+    ],
+)
+def test_failure_is_one_line_and_leaves_the_old_bundle(
+    course, tmp_path, capsys, monkeypatch, harm, message
+):
     monkeypatch.setattr(bundle, "ROOT", course)
     out = tmp_path / "out" / "b.zip"
     assert bundle.main(["--out", str(out)]) == 0
@@ -171,14 +237,21 @@ def test_full_disk_leaves_the_old_bundle(tmp_path, capsys, monkeypatch):
 
 # the bootstrap cell
 
+
 def test_uploaded_bundle_is_unpacked_in_seconds(real_bundle, tmp_path):
     shutil.copy(real_bundle, tmp_path)
     start = time.monotonic()
     process = run_cell(tmp_path)
     assert time.monotonic() - start < 5  # it takes a second, the start of Python included
     assert_course_found(process, tmp_path)
-    files = [path for path in (tmp_path / NAME).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    assert {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in files} == contents(real_bundle)
+    files = [
+        path
+        for path in (tmp_path / NAME).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in files} == contents(
+        real_bundle
+    )
 
 
 def test_bundle_in_drive_is_unpacked_beside_the_drive(tmp_path):
@@ -191,7 +264,9 @@ def test_bundle_in_drive_is_unpacked_beside_the_drive(tmp_path):
 
 def test_newest_upload_wins_and_any_upload_over_drive(tmp_path):
     (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
-    for time_of_change, place in enumerate([f"{NAME}.zip", f"{NAME} (1).zip", f"drive/MyDrive/{NAME}.zip"]):
+    for time_of_change, place in enumerate(
+        [f"{NAME}.zip", f"{NAME} (1).zip", f"drive/MyDrive/{NAME}.zip"]
+    ):
         write_zip(tmp_path / place, [BUNDLED, f"{NAME}/{time_of_change}"])
         os.utime(tmp_path / place, (time_of_change, time_of_change))
     assert_course_found(run_cell(tmp_path), tmp_path)
@@ -209,18 +284,27 @@ def test_without_bundle_the_release_is_cloned(tmp_path):
         subprocess.run([*git, *command], check=True)
     (repository / "pix2pix_lib" / "__init__.py").write_text("# after the release\n")
     subprocess.run([*git, "commit", "--quiet", "-am", "later"], check=True)
-    subprocess.run(["git", "clone", "--quiet", "--bare", str(repository), str(tmp_path / "bare")], check=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", "--bare", str(repository), str(tmp_path / "bare")], check=True
+    )
     assert_course_found(run_cell(here, address=f"file://{tmp_path}/bare", tag="v7"), here)
     assert (here / NAME / "pix2pix_lib" / "__init__.py").read_text() == "# the release\n"
 
 
 def test_clone_that_fails_says_why_and_what_to_do(tmp_path):
     address = f"file://{tmp_path}/nowhere"
-    assert_refused(run_cell(tmp_path, address=address), address, "fatal: ", "to the Files pane and run this again")
+    assert_refused(
+        run_cell(tmp_path, address=address),
+        address,
+        "fatal: ",
+        "to the Files pane and run this again",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["/evil.txt", f"{NAME}/../../evil.txt", "../evil.txt", "evil.txt", "other/evil.txt"])
+@pytest.mark.parametrize(
+    "name", ["/evil.txt", f"{NAME}/../../evil.txt", "../evil.txt", "evil.txt", "other/evil.txt"]
+)
 def test_bundle_with_a_file_outside_its_folder_is_refused(tmp_path, name):
     here = tmp_path / "a" / "b"
     here.mkdir(parents=True)
@@ -230,11 +314,17 @@ def test_bundle_with_a_file_outside_its_folder_is_refused(tmp_path, name):
     assert not (here / NAME).exists()
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: data[:len(data) // 2],                             # an upload that was cut off
-    lambda data: data[:60] + bytes(40) + data[100:],                # damage in the compressed bytes of one file
-    lambda data: b"",
-], ids=["cut off", "inside", "empty"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],  # an upload that was cut off
+        lambda data: (
+            data[:60] + bytes(40) + data[100:]
+        ),  # damage in the compressed bytes of one file
+        lambda data: b"",
+    ],
+    ids=["cut off", "inside", "empty"],
+)
 def test_damaged_bundle_is_refused_and_leaves_nothing(tmp_path, damage):
     path = tmp_path / f"{NAME}.zip"
     write_zip(path, [f"{NAME}/{number}" for number in range(3)])
@@ -262,8 +352,10 @@ def test_course_is_found_from_its_notebooks_on_any_machine(tmp_path):
 def test_elsewhere_than_on_colab_nothing_is_unpacked_or_fetched(tmp_path):
     write_zip(tmp_path / f"{NAME}.zip", [BUNDLED])
     process = run_cell(tmp_path, colab=False)
-    assert process.stderr.splitlines()[-1] == ("FileNotFoundError: no folder pix2pix_lib here or above: "
-                                               "open this notebook in the course's folder")
+    assert process.stderr.splitlines()[-1] == (
+        "FileNotFoundError: no folder pix2pix_lib here or above: "
+        "open this notebook in the course's folder"
+    )
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.zip"]
 
 
@@ -274,11 +366,16 @@ def test_notebook_runs_from_an_uploaded_bundle(real_bundle, tmp_path, monkeypatc
     shutil.copy(real_bundle, here)
     (startup / "sitecustomize.py").write_text(COLAB)  # Python runs this before the kernel
     monkeypatch.setenv("PYTHONPATH", str(startup))
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")  # the kernel of this Python, not one installed by the user
+    monkeypatch.setenv(
+        "JUPYTER_PREFER_ENV_PATH", "1"
+    )  # the kernel of this Python, not one installed by the user
     source = contents(real_bundle)[f"{NAME}/notebooks/00_start_here.ipynb"].decode()
     notebook = nbformat.reads(source, as_version=4)
-    notebook.cells.append(nbformat.v4.new_code_cell(
-        "print(sys.executable, COURSE, Path(checks.__file__).parent.parent, 'google.colab' in sys.modules)"))
+    notebook.cells.append(
+        nbformat.v4.new_code_cell(
+            "print(sys.executable, COURSE, Path(checks.__file__).parent.parent, 'google.colab' in sys.modules)"
+        )
+    )
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(here)}})
     client.execute()  # raises the error of a cell that fails
     report = notebook.cells.pop().outputs[0].text.split()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pix2pix_lib import checks
+from pix2pix_lib import checks, layers
 
 
 def test_right_shape_is_printed_and_wrong_one_refused(capsys):
@@ -16,7 +16,7 @@ def test_right_shape_is_printed_and_wrong_one_refused(capsys):
 
 def test_shapes_are_those_of_the_run():
     network = nn.Sequential(nn.Conv2d(3, 8, 4, stride=2), nn.ReLU(), nn.Conv2d(8, 1, 1))
-    rows = checks.record_shapes(network, torch.zeros(2, 3, 10, 12), kinds=(nn.Conv2d,))
+    rows = layers.record_shapes(network, torch.zeros(2, 3, 10, 12), kinds=(nn.Conv2d,))
     assert [(r.name, r.kind, r.before, r.after, r.parameters) for r in rows] == [
         ("0", "Conv2d", (2, 3, 10, 12), (2, 8, 4, 5), 3 * 8 * 16 + 8),
         ("2", "Conv2d", (2, 8, 4, 5), (2, 1, 4, 5), 9),
@@ -28,7 +28,7 @@ def test_shapes_are_those_of_the_run():
 def test_listening_for_shapes_leaves_no_hook_behind():
     network = nn.Sequential(nn.Conv2d(3, 8, 4))
     with pytest.raises(RuntimeError):
-        checks.record_shapes(network, torch.zeros(1, 2, 8, 8), kinds=(nn.Conv2d,))
+        layers.record_shapes(network, torch.zeros(1, 2, 8, 8), kinds=(nn.Conv2d,))
     assert not network[0]._forward_hooks
 
 
@@ -38,24 +38,29 @@ def test_equal_modules_agree_and_different_ones_are_refused(capsys):
     checks.check_same(nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), x)
     assert capsys.readouterr().out == "hand-built Conv2d = library's Conv2d: True\n"
     with pytest.raises(ValueError, match="outputs differ by up to"):
-        checks.check_same(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), x)
+        checks.check_same(
+            nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), x
+        )
     with pytest.raises(ValueError, match="other weights"):
         checks.check_same(nn.Conv2d(3, 4, 3), nn.Conv2d(3, 5, 3), x)
 
 
-@pytest.mark.parametrize(("answer", "expected", "says"), [
-    (..., 5, "Not answered yet"),
-    (5, 5, "Correct."),
-    (6, 5, "Not yet. think"),
-    ("5", 5, "Not yet. think"),
-    (True, 1, "Not yet. think"),
-    (0.33333, 1 / 3, "Correct."),
-    (0.34, 1 / 3, "Not yet. think"),
-    ([1, 2], [1, 2], "Correct."),
-    (torch.ones(2), torch.ones(2), "Correct."),
-    (torch.ones(1), torch.ones(2), "Not yet. think"),
-    (1, torch.ones(2), "Not yet. think"),
-])
+@pytest.mark.parametrize(
+    ("answer", "expected", "says"),
+    [
+        (..., 5, "Not answered yet"),
+        (5, 5, "Correct."),
+        (6, 5, "Not yet. think"),
+        ("5", 5, "Not yet. think"),
+        (True, 1, "Not yet. think"),
+        (0.33333, 1 / 3, "Correct."),
+        (0.34, 1 / 3, "Not yet. think"),
+        ([1, 2], [1, 2], "Correct."),
+        (torch.ones(2), torch.ones(2), "Correct."),
+        (torch.ones(1), torch.ones(2), "Not yet. think"),
+        (1, torch.ones(2), "Not yet. think"),
+    ],
+)
 def test_exercise_is_judged(answer, expected, says, capsys):
     checks.check_exercise(answer, expected, "think")
     assert capsys.readouterr().out.startswith(says)

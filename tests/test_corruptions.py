@@ -23,8 +23,10 @@ def test_strength_0_changes_nothing(kind, pair):
 def test_more_strength_changes_more_and_the_same_every_time(kind, pair):
     real_a, image, other_a = pair
     before = torch.stack([real_a, image])
-    changes = [(torch.stack(corrupt(kind, strength, real_a, image, other_a)) - before).abs().mean()
-               for strength in (0.25, 1.0, 1.0)]
+    changes = [
+        (torch.stack(corrupt(kind, strength, real_a, image, other_a)) - before).abs().mean()
+        for strength in (0.25, 1.0, 1.0)
+    ]
     assert 0 < changes[0] < changes[1] == changes[2]
     assert torch.equal(torch.stack([real_a, image]), before)  # the originals are left alone
 
@@ -41,7 +43,9 @@ def test_only_the_wrong_label_touches_the_input(kind, pair):
 def test_wrong_label_replaces_the_left_part(pair):
     real_a, image, other_a = pair
     after_a, _ = corrupt("wrong label", 0.5, real_a, image, other_a)
-    assert torch.equal(after_a[:, :, :16], other_a[:, :, :16]) and torch.equal(after_a[:, :, 16:], real_a[:, :, 16:])
+    assert torch.equal(after_a[:, :, :16], other_a[:, :, :16]) and torch.equal(
+        after_a[:, :, 16:], real_a[:, :, 16:]
+    )
 
 
 def test_blur_keeps_a_flat_image_and_the_mean_of_a_point():
@@ -52,12 +56,16 @@ def test_blur_keeps_a_flat_image_and_the_mean_of_a_point():
     blurred = corrupt("blur", 0.5, point, point, point)[1]
     assert blurred.sum() == pytest.approx(3, abs=1e-4)
     offsets = torch.arange(65.0) - 32
-    assert float((blurred[0].sum(0) * offsets**2).sum()) == pytest.approx(4, rel=0.05)  # variance of sigma = 2 pixels
+    assert float((blurred[0].sum(0) * offsets**2).sum()) == pytest.approx(
+        4, rel=0.05
+    )  # variance of sigma = 2 pixels
 
 
 def test_noise_has_the_stated_strength():
     grey = torch.zeros(3, 64, 64)
-    assert float(corrupt("noise", 0.5, grey, grey, grey)[1].std()) == pytest.approx(NOISE_STD / 2, rel=0.05)
+    assert float(corrupt("noise", 0.5, grey, grey, grey)[1].std()) == pytest.approx(
+        NOISE_STD / 2, rel=0.05
+    )
 
 
 def test_recolour_at_full_strength_only_exchanges_channels(pair):
@@ -76,18 +84,26 @@ def test_shuffle_keeps_every_tile_whole(pair):
     image = pair[1]
 
     def tiles(picture):
-        return sorted(tuple(picture[:, r:r + 4, c:c + 4].flatten().tolist())
-                      for r in range(0, 32, 4) for c in range(0, 32, 4))
+        return sorted(
+            tuple(picture[:, r : r + 4, c : c + 4].flatten().tolist())
+            for r in range(0, 32, 4)
+            for c in range(0, 32, 4)
+        )
 
     shuffled = shuffle(image, 0.5)
     assert tiles(shuffled) == tiles(image)
-    changed = sum(not torch.equal(shuffled[:, r:r + 4, c:c + 4], image[:, r:r + 4, c:c + 4])
-                  for r in range(0, 32, 4) for c in range(0, 32, 4))
+    changed = sum(
+        not torch.equal(shuffled[:, r : r + 4, c : c + 4], image[:, r : r + 4, c : c + 4])
+        for r in range(0, 32, 4)
+        for c in range(0, 32, 4)
+    )
     assert changed == 32  # half of 64
 
 
 def test_errors_name_what_is_allowed(pair):
-    with pytest.raises(ValueError, match="none, blur, noise, recolour, shift, shuffle, wrong label"):
+    with pytest.raises(
+        ValueError, match="none, blur, noise, recolour, shift, shuffle, wrong label"
+    ):
         corrupt("rain", 0.5, *pair)
     with pytest.raises(ValueError, match=r"strength must be from 0 to 1; got 1\.5"):
         corrupt("blur", 1.5, *pair)

@@ -10,16 +10,32 @@ from test_training import assert_same_state, run, same, snapshot, with_and_witho
 from torch import nn
 
 from pix2pix_lib import systems
-from pix2pix_lib.checkpoints import load_checkpoint, load_generator, read_checkpoint, save_checkpoint, save_generator
-from pix2pix_lib.cyclegan import CycleRecord, ImagePool, make_cyclegan, turned
+from pix2pix_lib.checkpoints import (
+    load_checkpoint,
+    load_generator,
+    read_checkpoint,
+    save_checkpoint,
+    save_generator,
+)
+from pix2pix_lib.config import TrainConfig, reverse_config, system_config
+from pix2pix_lib.cyclegan import CycleRecord, ImagePool, make_cyclegan
 from pix2pix_lib.engine import Engine
-from pix2pix_lib.training import TrainConfig, system_config
 
 
 @pytest.fixture
 def config() -> TrainConfig:
-    return system_config("cyclegan", image_size=32, base_channels=2, disc_channels=4, disc_layers=1, blocks=1, epochs=4,
-                         pool_size=3, seed=3, lr=1e-3)
+    return system_config(
+        "cyclegan",
+        image_size=32,
+        base_channels=2,
+        disc_channels=4,
+        disc_layers=1,
+        blocks=1,
+        epochs=4,
+        pool_size=3,
+        seed=3,
+        lr=1e-3,
+    )
 
 
 @pytest.fixture
@@ -41,8 +57,10 @@ def written_out(networks, optimizers, real_a, real_b, config):
     loss = config.lambda_gan * (gan_a + gan_b) + config.lambda_cycle * (cycle_a + cycle_b)
     (loss + config.lambda_identity * (idt_a + idt_b)).backward()
     optimizers[0].step()
-    loss_d_a, loss_d_b = (0.5 * ((d(real) - 1).square().mean() + d(fake.detach()).square().mean())
-                          for d, real, fake in ((d_a, real_a, fake_a), (d_b, real_b, fake_b)))
+    loss_d_a, loss_d_b = (
+        0.5 * ((d(real) - 1).square().mean() + d(fake.detach()).square().mean())
+        for d, real, fake in ((d_a, real_a, fake_a), (d_b, real_b, fake_b))
+    )
     optimizers[1].zero_grad()
     (loss_d_a + loss_d_b).backward()
     optimizers[1].step()
@@ -54,13 +72,17 @@ def test_steps_are_those_of_the_paper_written_out(config, batch):
     trainer = make_cyclegan(config)
     networks = [copy.deepcopy(network) for network in trainer.networks.values()]
     adam = {"lr": 1e-3, "betas": (0.5, 0.999)}
-    optimizers = [torch.optim.Adam(chain(*(n.parameters() for n in pair)), **adam)
-                  for pair in (networks[:2], networks[2:])]
+    optimizers = [
+        torch.optim.Adam(chain(*(n.parameters() for n in pair)), **adam)
+        for pair in (networks[:2], networks[2:])
+    ]
     for _ in range(3):
         record = trainer.step(*batch)
         losses = written_out(networks, optimizers, *batch, config)
         names = [option.name for option in fields(CycleRecord)][2:]
-        torch.testing.assert_close([getattr(record, name) for name in names], [loss.detach() for loss in losses])
+        torch.testing.assert_close(
+            [getattr(record, name) for name in names], [loss.detach() for loss in losses]
+        )
     for network, own in zip(networks, trainer.networks.values(), strict=True):
         torch.testing.assert_close(snapshot(network), snapshot(own))
 
@@ -70,36 +92,48 @@ def test_generators_step_leaves_the_discriminators_untouched_and_the_other_way_r
     fakes = trainer.generator_ba(batch[1]), trainer.generator_ab(batch[0])
     before = {name: snapshot(network) for name, network in trainer.networks.items()}
     trainer.step_generators(*batch, *fakes)
-    assert {name for name, n in trainer.networks.items() if not same(before[name], snapshot(n))} == set(
-        trainer.generators)
-    assert all(p.grad is None and p.requires_grad for d in trainer.discriminators.values() for p in d.parameters())
+    assert {
+        name for name, n in trainer.networks.items() if not same(before[name], snapshot(n))
+    } == set(trainer.generators)
+    assert all(
+        p.grad is None and p.requires_grad
+        for d in trainer.discriminators.values()
+        for p in d.parameters()
+    )
     before = {name: snapshot(network) for name, network in trainer.networks.items()}
     gradients = [p.grad.clone() for g in trainer.generators.values() for p in g.parameters()]
     trainer.step_discriminators(*batch, *fakes)
-    assert {name for name, n in trainer.networks.items() if not same(before[name], snapshot(n))} == set(
-        trainer.discriminators)
+    assert {
+        name for name, n in trainer.networks.items() if not same(before[name], snapshot(n))
+    } == set(trainer.discriminators)
     assert same(gradients, [p.grad for g in trainer.generators.values() for p in g.parameters()])
 
 
 def test_the_discriminators_can_be_asked_to_learn_first(config, batch):
-    usual, other = make_cyclegan(config), make_cyclegan(replace(config, first="discriminator"))
+    usual, other = make_cyclegan(config), make_cyclegan(replace(config, update_first="discriminator"))
     one, two = usual.step(*batch), other.step(*batch)
     assert one.loss_d_a == two.loss_d_a and one.loss_cycle_a == two.loss_cycle_a
     assert one.loss_g_a != two.loss_g_a  # judged by a D that has learned already
 
 
-@pytest.mark.parametrize(("options", "zero"), [
-    ({"lambda_gan": 0.0}, {"d_a", "d_b", "g_a", "g_b"}),
-    ({"cycle": "none", "lambda_identity": 0.0}, {"cycle_a", "cycle_b", "idt_a", "idt_b"}),
-    ({"cycle": "forward"}, {"cycle_b"}),
-    ({"cycle": "backward"}, {"cycle_a"}),
-    ({"lambda_identity": 0.0}, {"idt_a", "idt_b"}),
-    ({"lambda_cycle": 0.0}, {"cycle_a", "cycle_b"}),
-    ({}, set()),
-])
+@pytest.mark.parametrize(
+    ("options", "zero"),
+    [
+        ({"lambda_gan": 0.0}, {"d_a", "d_b", "g_a", "g_b"}),
+        ({"cycle": "none", "lambda_identity": 0.0}, {"cycle_a", "cycle_b", "idt_a", "idt_b"}),
+        ({"cycle": "forward"}, {"cycle_b"}),
+        ({"cycle": "backward"}, {"cycle_a"}),
+        ({"lambda_identity": 0.0}, {"idt_a", "idt_b"}),
+        ({"lambda_cycle": 0.0}, {"cycle_a", "cycle_b"}),
+        ({}, set()),
+    ],
+)
 def test_each_ablation_leaves_out_its_part_alone(options, zero, config, batch):
     record = make_cyclegan(replace(config, **options)).step(*batch)
-    losses = {option.name.removeprefix("loss_"): getattr(record, option.name) for option in fields(CycleRecord)[2:]}
+    losses = {
+        option.name.removeprefix("loss_"): getattr(record, option.name)
+        for option in fields(CycleRecord)[2:]
+    }
     assert {name for name, loss in losses.items() if loss == 0} == zero
 
 
@@ -107,7 +141,10 @@ def test_cycle_alone_leaves_the_discriminators_as_they_were(config, batch):
     trainer = make_cyclegan(replace(config, lambda_gan=0.0))
     before = [snapshot(network) for network in trainer.discriminators.values()]
     trainer.step(*batch)
-    assert all(same(one, snapshot(d)) for one, d in zip(before, trainer.discriminators.values(), strict=True))
+    assert all(
+        same(one, snapshot(d))
+        for one, d in zip(before, trainer.discriminators.values(), strict=True)
+    )
     assert not trainer.pool_a.images
 
 
@@ -143,7 +180,8 @@ def test_a_full_pool_returns_half_of_the_images_and_swaps_half():
             assert after == before - {out} | {number}
             ages.append(number - out)
     assert abs(kept - draws / 2) < 4 * (draws / 4) ** 0.5  # four standard deviations
-    # An image that came in stays until a swap (one half) draws it (one in 50): 100 draws on average.
+    # An image that came in stays until a swap (one half) draws it (one in 50): 100 draws on
+    # average.
     assert sum(ages[1000:]) / len(ages[1000:]) == pytest.approx(100, rel=0.1)
 
 
@@ -164,7 +202,9 @@ def test_a_pool_of_none_passes_images_on():
 
 
 def test_resume_is_bit_exact_pools_included(config, tiny_pairs, tmp_path):
-    straight, second = with_and_without_a_break(make_cyclegan, config, tiny_pairs, tmp_path / "last.pt")
+    straight, second = with_and_without_a_break(
+        make_cyclegan, config, tiny_pairs, tmp_path / "last.pt"
+    )
     assert len(second.pool_a.images) == len(second.pool_b.images) == 3
     assert_same_state(straight.state_dict(), second.state_dict())
 
@@ -185,15 +225,18 @@ def test_fresh_checkpoint_has_empty_pools(config, tmp_path):
     load_checkpoint(tmp_path / "last.pt", make_cyclegan(config))
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda s: s.update(pool_a=torch.zeros(4, 3, 32, 32)), "pool_a is 4x3x32x32"),
-    (lambda s: s.update(pool_b=torch.zeros(2, 3, 16, 32)), "pool_b is 2x3x16x32"),
-    (lambda s: s.update(pool_b=[]), "pool_b is of another kind"),
-    (lambda s: s["generator_ba"].popitem(), "generator_ba's tensors have other names"),
-    (lambda s: s["discriminator_b"].popitem(), "discriminator_b's tensors have other names"),
-    (lambda s: s["optimizer_d"]["state"].pop(0), "discriminator_a and discriminator_b's Adam"),
-    (lambda s: s["history"].append({"epoch": 1}), "history is of another kind"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s: s.update(pool_a=torch.zeros(4, 3, 32, 32)), r"a pool has the shape \(4, 3, 32, 32\)"),
+        (lambda s: s.update(pool_b=torch.zeros(2, 3, 16, 32)), r"a pool has the shape \(2, 3, 16, 32\)"),
+        (lambda s: s.update(pool_b=[]), "another model"),
+        (lambda s: s["generator_ba"].popitem(), "ResNetGenerator: Missing key"),
+        (lambda s: s["discriminator_b"].popitem(), "PatchDiscriminator: Missing key"),
+        (lambda s: s["optimizer_d"]["state"].pop(0), "Adam's averages are not those of 12 parameters"),
+        (lambda s: s.pop("pool_a"), "another model .*pool_a"),
+    ],
+)
 def test_checkpoint_of_another_model_is_refused(change, words, config, tiny_pairs, tmp_path):
     trainer = make_cyclegan(config)
     run(trainer, tiny_pairs, 1)
@@ -216,13 +259,27 @@ def test_fast_engine_steps_as_the_plain_one(config, batch):
 
 
 def test_images_of_the_first_domain_have_their_own_channels(tiny_pairs):
-    config = system_config("cyclegan", image_size=32, base_channels=2, disc_channels=4, disc_layers=1, blocks=1,
-                           in_channels=1, lambda_identity=0.0)
+    config = system_config(
+        "cyclegan",
+        image_size=32,
+        base_channels=2,
+        disc_channels=4,
+        disc_layers=1,
+        blocks=1,
+        in_channels=1,
+        lambda_identity=0.0,
+    )
     trainer = make_cyclegan(config)
     real_a, real_b = torch.zeros(1, 1, 32, 32), torch.zeros(1, 3, 32, 32)
-    assert trainer.translate(real_a).shape == real_b.shape and trainer.translate_back(real_b).shape == real_a.shape
+    assert (
+        trainer.translate(real_a).shape == real_b.shape
+        and trainer.translate_back(real_b).shape == real_a.shape
+    )
     trainer.step(real_a, real_b)
-    with pytest.raises(ValueError, match=r"lambda_identity must be 0 if in_channels and out_channels differ; got 5\.0"):
+    with pytest.raises(
+        ValueError,
+        match=r"lambda_identity must be 0 if in_channels and out_channels differ; got 5\.0",
+    ):
         replace(config, lambda_identity=5.0)
 
 
@@ -247,8 +304,9 @@ def test_show_takes_both_domains_there_and_back(config, tiny_pairs):
 def test_the_trainer_s_networks_are_those_of_the_system():
     torch.manual_seed(5)
     named = systems.cyclegan(base_channels=4, disc_channels=4, blocks=2)
-    trained = make_cyclegan(system_config("cyclegan", base_channels=4, disc_channels=4, blocks=2, seed=5,
-                                          image_size=64))
+    trained = make_cyclegan(
+        system_config("cyclegan", base_channels=4, disc_channels=4, blocks=2, seed=5, image_size=64)
+    )
     for network, own in zip(named, trained.networks.values(), strict=True):
         assert_same_state(network.state_dict(), own.state_dict())
         assert str(network) == str(own)
@@ -268,7 +326,7 @@ def test_a_config_of_pairs_is_refused(tiny_config):
 
 def test_generators_are_saved_with_the_direction_they_translate(config, tmp_path):
     trainer = make_cyclegan(config)
-    save_generator(tmp_path / "generator_ba.safetensors", trainer.generator_ba, turned(config))
+    save_generator(tmp_path / "generator_ba.safetensors", trainer.generator_ba, reverse_config(config))
     loaded, card = load_generator(tmp_path / "generator_ba.safetensors")
     assert card.direction == "BtoA" and config.direction == "AtoB"
     assert same(snapshot(loaded), snapshot(trainer.generator_ba))

@@ -1,7 +1,8 @@
 """Pairs of images: found, checked, and changed together.
 
-The oracle for "together" is a picture whose pixels say where they came from: red holds the row, green the column. Two
-such pictures, equal but for blue, must show the same rows and columns in every place after any jitter.
+The oracle for "together" is a picture whose pixels say where they came from: red holds the row,
+green the column. Two such pictures, equal but for blue, must show the same rows and columns in
+every place after any jitter.
 """
 
 import os
@@ -26,7 +27,6 @@ from pix2pix_lib.data import (
     apply_jitter,
     available_splits,
     draw_jitter,
-    facade_tensors,
     find_pairs,
     find_unpaired,
     pair_size,
@@ -35,6 +35,7 @@ from pix2pix_lib.data import (
     resize,
     sides,
 )
+from pix2pix_lib.facades import facade_tensors
 from pix2pix_lib.images import read_image, to_float, to_grey, to_uint8
 
 INPUT, TARGET = 10, 200  # what blue holds in the two pictures of a pair
@@ -56,14 +57,18 @@ def save(path: Path, image: torch.Tensor) -> Path:
 
 def save_coordinate_pair(folder: Path, height: int, width: int, name: str = "1") -> Pair:
     """Write A (blue 10) and B (blue 200) to two files."""
-    return Pair(save(folder / "a" / f"{name}.png", coordinates(height, width, INPUT)),
-                save(folder / "b" / f"{name}.png", coordinates(height, width, TARGET)))
+    return Pair(
+        save(folder / "a" / f"{name}.png", coordinates(height, width, INPUT)),
+        save(folder / "b" / f"{name}.png", coordinates(height, width, TARGET)),
+    )
 
 
 def photo_and_label(number: int, size: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
     """Return one procedural facade as (photo, label map), (3, size, size) uint8."""
     pair = facades.make_pair(number, size)
-    return torch.from_numpy(pair.photo).permute(2, 0, 1), torch.from_numpy(pair.label).permute(2, 0, 1)
+    return torch.from_numpy(pair.photo).permute(2, 0, 1), torch.from_numpy(pair.label).permute(
+        2, 0, 1
+    )
 
 
 def error_line(error: pytest.ExceptionInfo, *words: object) -> None:
@@ -94,8 +99,13 @@ def test_a_flipped_pair_is_flipped_together(tmp_path):
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 2**32), height=st.integers(1, 20), width=st.integers(1, 20),
-       more_rows=st.integers(0, 5), more_columns=st.integers(0, 5))
+@given(
+    seed=st.integers(0, 2**32),
+    height=st.integers(1, 20),
+    width=st.integers(1, 20),
+    more_rows=st.integers(0, 5),
+    more_columns=st.integers(0, 5),
+)
 def test_a_cropped_pair_is_cropped_together_and_is_a_window_of_the_original(
     seed, height, width, more_rows, more_columns
 ):
@@ -104,7 +114,9 @@ def test_a_cropped_pair_is_cropped_together_and_is_a_window_of_the_original(
     jitter = draw_jitter(load_size, size)
     assert 0 <= jitter.top <= more_rows
     assert 0 <= jitter.left <= more_columns
-    image_a, image_b = (apply_jitter(coordinates(*load_size, blue), jitter, size) for blue in (INPUT, TARGET))
+    image_a, image_b = (
+        apply_jitter(coordinates(*load_size, blue), jitter, size) for blue in (INPUT, TARGET)
+    )
     assert torch.equal(image_a[:2], image_b[:2])
     rows, columns = slice(jitter.top, jitter.top + height), slice(jitter.left, jitter.left + width)
     window = coordinates(*load_size, INPUT).numpy()[:, rows, columns]
@@ -121,7 +133,9 @@ def test_the_dataset_crops_both_images_at_the_same_place_in_every_corner(tmp_pat
         assert torch.equal(real_a[:2], real_b[:2])
         flips.add(bool(real_a[1, 0, 0] > real_a[1, 0, 1]))
         corners.add((int(real_a[0].min()), int(real_a[1].min())))
-    assert corners == {(top, left) for top in range(3) for left in range(3)}  # the last row and column too
+    assert corners == {
+        (top, left) for top in range(3) for left in range(3)
+    }  # the last row and column too
     assert flips == {True, False}
 
 
@@ -166,7 +180,9 @@ def test_reading_leaves_the_random_numbers_of_numpy_and_python_alone(tmp_path):
     assert (random.getstate(), np.random.get_state()[1].tobytes()) == before
 
 
-@pytest.mark.parametrize(("size", "load_size"), [(256, 286), (128, 143), (512, 572), ((128, 256), (143, 286))])
+@pytest.mark.parametrize(
+    ("size", "load_size"), [(256, 286), (128, 143), (512, 572), ((128, 256), (143, 286))]
+)
 def test_the_default_load_size_is_the_papers_286_for_256(tmp_path, size, load_size):
     expected = load_size if isinstance(load_size, tuple) else (load_size, load_size)
     assert PairedDataset([], size=size).load_size == expected
@@ -185,9 +201,15 @@ def test_images_are_resized_as_pixels_and_the_range_changes_last(tmp_path):
 @pytest.mark.parametrize("size", [(286, 286), (100, 140)])
 def test_resizing_is_pillows_bicubic_with_antialiasing(size):
     photo = facades.make_pair(3, 128).photo
-    expected = np.asarray(Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
-    resized = resize(torch.from_numpy(photo).permute(2, 0, 1), size).permute(1, 2, 0).numpy().astype(int)
-    difference = np.abs(resized - expected)  # the two round at different moments; bilinear would be 25 away
+    expected = np.asarray(
+        Image.fromarray(photo).resize(size[::-1], Image.Resampling.BICUBIC)
+    ).astype(int)
+    resized = (
+        resize(torch.from_numpy(photo).permute(2, 0, 1), size).permute(1, 2, 0).numpy().astype(int)
+    )
+    difference = np.abs(
+        resized - expected
+    )  # the two round at different moments; bilinear would be 25 away
     assert difference.max() <= 10
     assert difference.mean() < 0.5
 
@@ -201,14 +223,18 @@ def test_a_constant_image_stays_constant_when_resized_and_the_right_size_is_left
 
 def test_without_a_size_each_image_keeps_its_own(tmp_path):
     pairs = [save_coordinate_pair(tmp_path, 8, 12, "1"), save_coordinate_pair(tmp_path, 20, 6, "2")]
-    shapes = [tuple(real_a.shape) for real_a, _ in (PairedDataset(pairs, size=None)[i] for i in range(2))]
+    shapes = [
+        tuple(real_a.shape) for real_a, _ in (PairedDataset(pairs, size=None)[i] for i in range(2))
+    ]
     assert shapes == [(3, 8, 12), (3, 20, 6)]
 
 
 # --- sides and channels -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("direction", "first", "second"), [("AtoB", INPUT, TARGET), ("BtoA", TARGET, INPUT)])
+@pytest.mark.parametrize(
+    ("direction", "first", "second"), [("AtoB", INPUT, TARGET), ("BtoA", TARGET, INPUT)]
+)
 @pytest.mark.parametrize("one_file", [True, False])
 def test_the_direction_says_which_side_is_the_input(tmp_path, direction, first, second, one_file):
     pair = save_coordinate_pair(tmp_path, 8, 8)
@@ -223,7 +249,9 @@ def test_the_direction_says_which_side_is_the_input(tmp_path, direction, first, 
 @pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
 @pytest.mark.parametrize("one_file", [True, False])
 @pytest.mark.parametrize(("in_channels", "out_channels"), [(1, 1), (1, 3), (3, 1), (3, 3)])
-def test_input_and_target_have_their_own_channels(tmp_path, direction, one_file, in_channels, out_channels):
+def test_input_and_target_have_their_own_channels(
+    tmp_path, direction, one_file, in_channels, out_channels
+):
     photo, label = photo_and_label(3)
     if one_file:
         pair = Pair(save(tmp_path / "ab.png", torch.cat([photo, label], dim=2)))
@@ -249,15 +277,28 @@ def test_the_dataset_hands_each_side_its_channels(tmp_path):
 def readings(monkeypatch):
     """Record the path of every file that is decoded."""
     paths = []
-    monkeypatch.setattr(data, "read_image", lambda path, *rest: (paths.append(path), read_image(path, *rest))[1])
+    monkeypatch.setattr(
+        data, "read_image", lambda path, *rest: (paths.append(path), read_image(path, *rest))[1]
+    )
     return paths
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"in_channels": 1}, {"size": None}, {"size": (32, 48)}, {"direction": "BtoA"},
-], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"in_channels": 1},
+        {"size": None},
+        {"size": (32, 48)},
+        {"direction": "BtoA"},
+    ],
+    ids=str,
+)
 def test_in_memory_gives_the_same_bits_as_the_disk(tmp_path, options):
-    pairs = [Pair(save(tmp_path / f"{n}.png", torch.cat(photo_and_label(n, 48), dim=2))) for n in range(3)]
+    pairs = [
+        Pair(save(tmp_path / f"{n}.png", torch.cat(photo_and_label(n, 48), dim=2)))
+        for n in range(3)
+    ]
     options = {"size": 32, **options}
 
     def read(in_memory: bool) -> list[torch.Tensor]:
@@ -270,9 +311,14 @@ def test_in_memory_gives_the_same_bits_as_the_disk(tmp_path, options):
 
 @pytest.mark.parametrize("channels", [(3, 3), (1, 3)])
 def test_in_memory_decodes_each_file_exactly_once(tmp_path, readings, channels):
-    pairs = [save_coordinate_pair(tmp_path, 20, 20, "1"), save_coordinate_pair(tmp_path, 20, 20, "2"),
-             Pair(save(tmp_path / "ab.png", torch.cat([coordinates(20, 20, 1)] * 2, dim=2)))]
-    dataset = PairedDataset(pairs, size=16, in_memory=True, in_channels=channels[0], out_channels=channels[1])
+    pairs = [
+        save_coordinate_pair(tmp_path, 20, 20, "1"),
+        save_coordinate_pair(tmp_path, 20, 20, "2"),
+        Pair(save(tmp_path / "ab.png", torch.cat([coordinates(20, 20, 1)] * 2, dim=2))),
+    ]
+    dataset = PairedDataset(
+        pairs, size=16, in_memory=True, in_channels=channels[0], out_channels=channels[1]
+    )
     for _ in range(2):
         for index in range(3):
             dataset[index]
@@ -288,17 +334,23 @@ def test_from_disk_each_file_is_decoded_when_it_is_asked_for_and_not_before(tmp_
 
 
 def test_what_a_caller_does_to_a_batch_does_not_reach_the_memory(tmp_path):
-    dataset = PairedDataset([save_coordinate_pair(tmp_path, 16, 16)], size=16, jitter=False, in_memory=True)
+    dataset = PairedDataset(
+        [save_coordinate_pair(tmp_path, 16, 16)], size=16, jitter=False, in_memory=True
+    )
     before = dataset[0][0].clone()
     dataset[0][0].zero_()
     assert torch.equal(dataset[0][0], before)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 and later, of torch's fork
+@pytest.mark.filterwarnings(
+    "ignore:This process:DeprecationWarning"
+)  # Python 3.12 and later, of torch's fork
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_makes_batches_that_one_seed_governs(tmp_path, workers):
     pairs = [save_coordinate_pair(tmp_path, 20, 20, str(n)) for n in range(4)]
-    loader = DataLoader(PairedDataset(pairs, size=16), batch_size=2, shuffle=True, num_workers=workers)
+    loader = DataLoader(
+        PairedDataset(pairs, size=16), batch_size=2, shuffle=True, num_workers=workers
+    )
 
     def epoch() -> list[torch.Tensor]:
         torch.manual_seed(3)
@@ -345,7 +397,9 @@ def check_found(root: Path, split: str | None, layout: str) -> None:
             if pair.a.suffix == ".png":
                 assert torch.equal(image_a, photo)
             else:
-                assert (image_a.float() - photo.float()).abs().mean() < 10  # JPEG; another photo is 40 away
+                assert (
+                    image_a.float() - photo.float()
+                ).abs().mean() < 10  # JPEG; another photo is 40 away
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -410,7 +464,9 @@ def test_splits_are_listed_in_their_usual_order_and_kept_apart(tmp_path):
             save(tmp_path / split / f"{split}{number}.png", coordinates(4, 4, INPUT))
     assert available_splits(tmp_path) == ["train", "val", "test"]
     assert [len(find_pairs(tmp_path, split)) for split in ("train", "val", "test")] == [3, 2, 1]
-    assert not {p.a for p in find_pairs(tmp_path, "train")} & {p.a for p in find_pairs(tmp_path, "val")}
+    assert not {p.a for p in find_pairs(tmp_path, "train")} & {
+        p.a for p in find_pairs(tmp_path, "val")
+    }
 
 
 @pytest.mark.parametrize("folders", [("valA", "valB"), ("a/val", "b/val"), ("val/a", "val/b")])
@@ -438,8 +494,14 @@ def test_an_image_without_a_partner_is_named(tmp_path, orphan, elsewhere):
         save(tmp_path / orphan / f"{name}.png", coordinates(4, 4, 0))
     with pytest.raises(FileNotFoundError) as error:
         find_pairs(tmp_path)
-    error_line(error, tmp_path / orphan / "lone1.png", "no partner named lone1.* in", tmp_path / elsewhere,
-               "2 without a partner", "add the partner or remove the file")
+    error_line(
+        error,
+        tmp_path / orphan / "lone1.png",
+        "no partner named lone1.* in",
+        tmp_path / elsewhere,
+        "2 without a partner",
+        "add the partner or remove the file",
+    )
 
 
 @pytest.mark.parametrize(("orphan", "partner"), [("2.jpg", "2.png"), ("2.png", "2.jpg")])
@@ -448,7 +510,12 @@ def test_a_cmp_image_without_a_partner_is_named(tmp_path, orphan, partner):
         save(tmp_path / name, coordinates(4, 4, 0))
     with pytest.raises(FileNotFoundError) as error:
         find_pairs(tmp_path)
-    error_line(error, tmp_path / orphan, f"no partner named {partner}", "add the partner or remove the file")
+    error_line(
+        error,
+        tmp_path / orphan,
+        f"no partner named {partner}",
+        "add the partner or remove the file",
+    )
 
 
 def test_an_image_that_is_neither_photo_nor_label_map_is_not_passed_over(tmp_path):
@@ -459,7 +526,9 @@ def test_an_image_that_is_neither_photo_nor_label_map_is_not_passed_over(tmp_pat
     error_line(error, tmp_path / "2.bmp", "convert or remove")
 
 
-@pytest.mark.parametrize("names", [("a/1.png", "a/1.jpg", "b/1.png"), ("1.png", "1.bmp"), ("1.jpg", "1.jpeg", "1.png")])
+@pytest.mark.parametrize(
+    "names", [("a/1.png", "a/1.jpg", "b/1.png"), ("1.png", "1.bmp"), ("1.jpg", "1.jpeg", "1.png")]
+)
 def test_two_files_of_one_name_are_refused(tmp_path, names):
     for name in names:
         save(tmp_path / name, coordinates(4, 4, 0))
@@ -470,7 +539,10 @@ def test_two_files_of_one_name_are_refused(tmp_path, names):
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_images_of_unequal_size_are_refused_before_the_training_starts(tmp_path, in_memory):
-    pair = Pair(save(tmp_path / "a.png", coordinates(4, 6, 0)), save(tmp_path / "b.png", coordinates(6, 4, 0)))
+    pair = Pair(
+        save(tmp_path / "a.png", coordinates(4, 6, 0)),
+        save(tmp_path / "b.png", coordinates(6, 4, 0)),
+    )
     with pytest.raises(ValueError, match="one size") as error:
         PairedDataset([pair], size=4, in_memory=in_memory)
     error_line(error, f"{pair.a} is 4x6", f"{pair.b} is 6x4", "resize one of them")
@@ -486,7 +558,11 @@ def test_unequal_sizes_are_noticed_when_a_file_changes_after_the_check(tmp_path)
 
 def test_a_side_by_side_file_of_odd_width_is_refused(tmp_path):
     pair = Pair(save(tmp_path / "ab.png", coordinates(4, 7, 0)))
-    for read in (pair_size, lambda pair: read_pair(pair, "AtoB"), lambda pair: PairedDataset([pair], size=4)):
+    for read in (
+        pair_size,
+        lambda pair: read_pair(pair, "AtoB"),
+        lambda pair: PairedDataset([pair], size=4),
+    ):
         with pytest.raises(ValueError, match="side by side") as error:
             read(pair)
         error_line(error, pair.a, "7 pixels wide", "choose another layout (folders, cmp)")
@@ -512,7 +588,9 @@ def test_a_missing_folder_a_missing_split_and_an_empty_folder_are_named(tmp_path
 def test_a_folder_with_many_other_things_is_not_listed_in_full(tmp_path):
     for number in range(9):
         (tmp_path / f"{number}.txt").touch()
-    with pytest.raises(FileNotFoundError, match=r"0\.txt, 1\.txt, 2\.txt, 3\.txt, 4\.txt and 4 more"):
+    with pytest.raises(
+        FileNotFoundError, match=r"0\.txt, 1\.txt, 2\.txt, 3\.txt, 4\.txt and 4 more"
+    ):
         find_pairs(tmp_path)
 
 
@@ -540,9 +618,15 @@ def test_a_file_that_vanished_is_named(tmp_path):
     error_line(error, pair.b, "no such file")
 
 
-@pytest.mark.parametrize(("size", "shown"), [
-    (100, "100x100"), (None, "20x24"), ((16, 24), "16x24"), ((24, 16), "24x16"),
-])
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (100, "100x100"),
+        (None, "20x24"),
+        ((16, 24), "16x24"),
+        ((24, 16), "24x16"),
+    ],
+)
 def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
     pair = save_coordinate_pair(tmp_path, 20, 24)
     with pytest.raises(ValueError, match="multiples of 16") as error:
@@ -551,25 +635,31 @@ def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
     assert len(PairedDataset([pair], size=(16, 32), multiple_of=16)) == 1
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"direction": "AtoA"}, "direction must be one of AtoB, BtoA"),
-    ({"size": 0}, "must be positive"),
-    ({"size": (4, -1)}, "4x-1"),
-    ({"size": (-1, 4)}, "-1x4"),
-    ({"size": 16, "load_size": 15}, "at least size.* 15x15 for 16x16"),
-    ({"size": (16, 32), "load_size": (40, 31)}, "40x31 for 16x32"),
-    ({"size": (16, 32), "load_size": (15, 40)}, "15x40 for 16x32"),
-    ({"size": None, "load_size": 286}, "load_size needs a size"),
-    ({"in_channels": 2}, "in_channels must be 1 .* or 3"),
-    ({"out_channels": 4}, "out_channels must be 1 .* or 3"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"direction": "AtoA"}, "direction must be one of AtoB, BtoA"),
+        ({"size": 0}, "must be positive"),
+        ({"size": (4, -1)}, "4x-1"),
+        ({"size": (-1, 4)}, "-1x4"),
+        ({"size": 16, "load_size": 15}, "at least size.* 15x15 for 16x16"),
+        ({"size": (16, 32), "load_size": (40, 31)}, "40x31 for 16x32"),
+        ({"size": (16, 32), "load_size": (15, 40)}, "15x40 for 16x32"),
+        ({"size": None, "load_size": 286}, "load_size needs a size"),
+        ({"in_channels": 2}, "in_channels must be 1 .* or 3"),
+        ({"out_channels": 4}, "out_channels must be 1 .* or 3"),
+    ],
+    ids=str,
+)
 def test_options_out_of_range_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         PairedDataset([], **options)
 
 
 def test_an_unknown_layout_lists_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="layout must be one of auto, pairs, folders, cmp; got 'coco'"):
+    with pytest.raises(
+        ValueError, match="layout must be one of auto, pairs, folders, cmp; got 'coco'"
+    ):
         find_pairs(tmp_path, layout="coco")
 
 
@@ -589,7 +679,9 @@ def test_facade_tensors_are_label_map_and_photo_of_one_seed():
     assert np.array_equal(to_uint8(photo).permute(1, 2, 0), pair.photo)
 
 
-@pytest.mark.skipif(not REAL_FACADES, reason="REAL_FACADES_DIR is not set: the real facades are not here")
+@pytest.mark.skipif(
+    not REAL_FACADES, reason="REAL_FACADES_DIR is not set: the real facades are not here"
+)
 def test_real_facades_read_as_labels_to_photos():
     root = Path(REAL_FACADES)
     pairs = {split: find_pairs(root, split) for split in available_splits(root)}
@@ -610,7 +702,10 @@ def test_real_facades_read_as_labels_to_photos():
 
 def test_a_jitter_can_be_made_by_hand():
     image = coordinates(6, 6, 0)
-    assert apply_jitter(image, Jitter(2, 1, True), (3, 4))[:2, 0].tolist() == [[2, 2, 2, 2], [4, 3, 2, 1]]
+    assert apply_jitter(image, Jitter(2, 1, True), (3, 4))[:2, 0].tolist() == [
+        [2, 2, 2, 2],
+        [4, 3, 2, 1],
+    ]
 
 
 # --- unpaired ---------------------------------------------------------------------------------------------------------
@@ -646,7 +741,9 @@ def test_pairs_are_taken_apart_into_their_sides(tmp_path):
     save(tmp_path / "cmp" / "train" / "1.png", label)
     side_a, side_b = (found[0] for found in find_unpaired(tmp_path / "wide", "train"))
     assert torch.equal(read_side(side_a), photo) and torch.equal(read_side(side_b), label)
-    assert sides(find_pairs(tmp_path / "cmp", "train"))[1] == [Side(tmp_path / "cmp" / "train" / "1.png")]
+    assert sides(find_pairs(tmp_path / "cmp", "train"))[1] == [
+        Side(tmp_path / "cmp" / "train" / "1.png")
+    ]
 
 
 def test_missing_domain_is_named(tmp_path):
@@ -662,36 +759,65 @@ def test_missing_domain_is_named(tmp_path):
 
 @pytest.mark.parametrize(("count_a", "count_b"), [(6, 4), (4, 6), (5, 5)])
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_an_epoch_has_each_image_of_the_larger_domain_once_and_draws_the_other(count_a, count_b, in_memory, tmp_path):
+def test_an_epoch_has_each_image_of_the_larger_domain_once_and_draws_the_other(
+    count_a, count_b, in_memory, tmp_path
+):
     torch.manual_seed(0)
-    dataset = UnpairedDataset(numbered_images(tmp_path, range(count_a), INPUT),
-                              numbered_images(tmp_path, range(count_b), TARGET), size=8, in_memory=in_memory)
+    dataset = UnpairedDataset(
+        numbered_images(tmp_path, range(count_a), INPUT),
+        numbered_images(tmp_path, range(count_b), TARGET),
+        size=8,
+        in_memory=in_memory,
+    )
     larger = 1 if count_b > count_a else 0
     epochs = [[numbers_of(dataset[index]) for index in range(len(dataset))] for _ in range(40)]
-    assert all([pair[larger] for pair in epoch] == list(range(max(count_a, count_b))) for epoch in epochs)
+    assert all(
+        [pair[larger] for pair in epoch] == list(range(max(count_a, count_b))) for epoch in epochs
+    )
     partners = [pair[1 - larger] for epoch in epochs for pair in epoch]
     shares = [partners.count(number) / len(partners) for number in range(min(count_a, count_b))]
     assert sum(shares) == pytest.approx(1) and max(shares) < 2 * min(shares)
-    assert len({tuple(pair[1 - larger] for pair in epoch) for epoch in epochs}) > 30  # no fixed pairs
+    assert (
+        len({tuple(pair[1 - larger] for pair in epoch) for epoch in epochs}) > 30
+    )  # no fixed pairs
 
 
 def test_unpaired_images_are_cropped_and_mirrored_each_on_its_own(tmp_path):
     torch.manual_seed(0)
-    dataset = UnpairedDataset([Side(save(tmp_path / "a.png", coordinates(32, 32, INPUT)))],
-                              [Side(save(tmp_path / "b.png", coordinates(32, 32, TARGET)))], size=16, load_size=32)
+    dataset = UnpairedDataset(
+        [Side(save(tmp_path / "a.png", coordinates(32, 32, INPUT)))],
+        [Side(save(tmp_path / "b.png", coordinates(32, 32, TARGET)))],
+        size=16,
+        load_size=32,
+    )
     corners, flips = [], []
     for _ in range(60):
         places = [to_uint8(image).int() for image in dataset[0]]
         corners.append([(int(p[0, 0, 0]), int(p[1].min())) for p in places])
         flips.append([bool(p[1, 0, 0] > p[1, 0, -1]) for p in places])
     assert sum(a != b for a, b in corners) > 50
-    assert sorted({tuple(pair) for pair in flips}) == [(False, False), (False, True), (True, False), (True, True)]
+    assert sorted({tuple(pair) for pair in flips}) == [
+        (False, False),
+        (False, True),
+        (True, False),
+        (True, True),
+    ]
 
 
 def test_without_jitter_unpaired_items_are_counted_round(tmp_path):
-    dataset = UnpairedDataset(numbered_images(tmp_path, range(2), INPUT), numbered_images(tmp_path, range(5), TARGET),
-                              size=8, jitter=False)
-    assert [numbers_of(dataset[index]) for index in range(len(dataset))] == [(0, 0), (1, 1), (0, 2), (1, 3), (0, 4)]
+    dataset = UnpairedDataset(
+        numbered_images(tmp_path, range(2), INPUT),
+        numbered_images(tmp_path, range(5), TARGET),
+        size=8,
+        jitter=False,
+    )
+    assert [numbers_of(dataset[index]) for index in range(len(dataset))] == [
+        (0, 0),
+        (1, 1),
+        (0, 2),
+        (1, 3),
+        (0, 4),
+    ]
 
 
 def test_direction_and_channels_of_unpaired_images(tmp_path):
@@ -699,8 +825,12 @@ def test_direction_and_channels_of_unpaired_images(tmp_path):
     real_a, real_b = UnpairedDataset(a, b, size=8, direction="BtoA", in_channels=1, jitter=False)[0]
     assert real_a.shape == (1, 8, 8) and real_b.shape == (3, 8, 8)
     assert torch.equal(real_a, to_float(to_grey(read_image(b[0].file))))
-    for options, words in (({"in_channels": 2}, "in_channels must be 1"), ({"direction": "ab"}, "direction"),
-                           ({"multiple_of": 16}, "its size would be 8x8"), ({"load_size": 4}, "load_size must be")):
+    for options, words in (
+        ({"in_channels": 2}, "in_channels must be 1"),
+        ({"direction": "ab"}, "direction"),
+        ({"multiple_of": 16}, "its size would be 8x8"),
+        ({"load_size": 4}, "load_size must be"),
+    ):
         with pytest.raises(ValueError, match=words):
             UnpairedDataset(a, b, **{"size": 8, **options})
 

@@ -13,7 +13,9 @@ def test_auto_is_the_gpu_where_there_is_one():
 
 @pytest.mark.parametrize("name", ["warp", "cuda:99", ""])
 def test_device_that_is_not_there_is_refused_in_one_line(name):
-    with pytest.raises(ValueError, match=r"cannot be used on this machine .*; use auto or cpu") as caught:
+    with pytest.raises(
+        ValueError, match=r"cannot be used on this machine .*; use auto or cpu"
+    ) as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
 
@@ -26,5 +28,7 @@ def test_memory_that_ran_out_is_told_from_other_errors():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory")) and is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory")) and is_out_of_memory(
+        MemoryError()
+    )
     assert not is_out_of_memory(RuntimeError("size mismatch"))

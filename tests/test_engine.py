@@ -1,5 +1,6 @@
 """Fast engines: the same numbers, sooner."""
 
+import copy
 import shutil
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,37 +12,66 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from pix2pix_lib import engine as engines
-from pix2pix_lib import training
+from pix2pix_lib import processes
 from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint
-from pix2pix_lib.data import facade_tensors
+from pix2pix_lib.config import TrainConfig, make_generator, system_config
+from pix2pix_lib.cyclegan import make_cyclegan
 from pix2pix_lib.engine import (
     PLAIN,
+    WARM_UP,
     ConvAsProduct,
     Engine,
     GraphedStep,
     TransposedConvAsProduct,
-    choose_precision,
+    choose_engine,
     fast_engine,
+    faster_precision,
+    hardware_precision,
 )
-from pix2pix_lib.training import TrainConfig, choose_engine, make_generator, make_trainer
+from pix2pix_lib.facades import facade_tensors
+from pix2pix_lib.training import make_trainer
 
 CPU = torch.device("cpu")
-CONFIG = TrainConfig(image_size=32, base_channels=8, disc_channels=8, disc_layers=1, depth=4, dropout=0.0, lr=2e-4,
-                     epochs=100, seed=3)
+CONFIG = TrainConfig(
+    image_size=32,
+    base_channels=8,
+    disc_channels=8,
+    disc_layers=1,
+    depth=4,
+    dropout=0.0,
+    lr=2e-4,
+    epochs=100,
+    seed=3,
+)
 
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-NO_COMPILER = pytest.mark.skipif(not (shutil.which("g++") or shutil.which("clang++")),
-                                 reason="torch.compile needs a C++ compiler, and there is none")
-# Three warnings of torch.compile: it looks at the .grad of every tensor, and means to hide what that brings; torch 2.11
-# imports its own deprecated TorchScript; and it advises against Python 3.13.0.
-COMPILE_WARNINGS = [pytest.mark.filterwarnings(f"ignore:{text}") for text in (
-    "The .grad attribute of a Tensor that is not a leaf Tensor", "`torch.jit.script_method` is deprecated",
-    "Guards may run slower on Python 3.13.0")]
+NO_COMPILER = pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")),
+    reason="torch.compile needs a C++ compiler, and there is none",
+)
+# Three warnings of torch.compile: it looks at the .grad of every tensor, and means to hide what
+# that brings; torch 2.11 imports its own deprecated TorchScript; and it advises against Python
+# 3.13.0.
+COMPILE_WARNINGS = [
+    pytest.mark.filterwarnings(f"ignore:{text}")
+    for text in (
+        "The .grad attribute of a Tensor that is not a leaf Tensor",
+        "`torch.jit.script_method` is deprecated",
+        "Guards may run slower on Python 3.13.0",
+    )
+]
 EAGER = [
-    *(pytest.param("cpu", fast_engine(name, CPU), id=f"cpu-{name}") for name in ("float32", "bf16")),
-    *(pytest.param("cuda", fast_engine(name, torch.device("cuda")), id=f"cuda-{name}", marks=NO_GPU)
-      for name in ("float32", "bf16", "fp16")),
+    *(
+        pytest.param("cpu", fast_engine(name, CPU), id=f"cpu-{name}")
+        for name in ("float32", "bf16")
+    ),
+    *(
+        pytest.param(
+            "cuda", fast_engine(name, torch.device("cuda")), id=f"cuda-{name}", marks=NO_GPU
+        )
+        for name in ("float32", "bf16", "fp16")
+    ),
 ]
 
 
@@ -65,22 +95,30 @@ def losses_of_200_steps(dataset, device, engine, config=CONFIG) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(("device", "engine"), EAGER)
-def test_losses_stay_near_those_of_plain_float32_for_200_steps(device, engine, facades, plain_losses):
+def test_losses_stay_near_those_of_plain_float32_for_200_steps(
+    device, engine, facades, plain_losses
+):
     assert_near(losses_of_200_steps(facades, device, engine), plain_losses)
 
 
-@pytest.mark.parametrize("compiled", [
-    pytest.param(replace(PLAIN, compiled=True), id="cpu", marks=[NO_COMPILER, *COMPILE_WARNINGS])])
+@pytest.mark.parametrize(
+    "compiled",
+    [pytest.param(replace(PLAIN, compiled=True), id="cpu", marks=[NO_COMPILER, *COMPILE_WARNINGS])],
+)
 def test_compiled_losses_stay_near_those_of_plain_float32_for_200_steps(compiled, facades):
     config = replace(CONFIG, depth=2, disc_layers=0)  # compiling takes long, for every layer
-    assert_near(losses_of_200_steps(facades, "cpu", compiled, config),
-                losses_of_200_steps(facades, "cpu", PLAIN, config))
+    assert_near(
+        losses_of_200_steps(facades, "cpu", compiled, config),
+        losses_of_200_steps(facades, "cpu", PLAIN, config),
+    )
 
 
 def assert_near(losses: torch.Tensor, expected: torch.Tensor) -> None:
     """Hold each loss to 0.06, the means of 20 steps to 0.02, and the first three steps to 0.005."""
     difference = (losses - expected).abs()
-    assert difference.max() < 0.06  # at every step; without dropout, whose noise depends on the memory format
+    assert (
+        difference.max() < 0.06
+    )  # at every step; without dropout, whose noise depends on the memory format
     assert difference.reshape(10, 20, 3).mean(dim=1).max() < 0.02
     assert difference[:3].max() < 5e-3  # before small differences have grown
 
@@ -99,19 +137,31 @@ def same_convolution(layer, product, x):
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(4, 2, 1), (3, 1, 1), (4, 1, 1), (1, 1, 0), (7, 1, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding"), [(4, 2, 1), (3, 1, 1), (4, 1, 1), (1, 1, 0), (7, 1, 3)]
+)
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
 def test_convolution_as_product_is_the_convolution(kernel, stride, padding, bias, size):
-    options = {"kernel_size": kernel, "stride": stride, "padding": padding, "bias": bias, "dtype": torch.float64}
+    options = {
+        "kernel_size": kernel,
+        "stride": stride,
+        "padding": padding,
+        "bias": bias,
+        "dtype": torch.float64,
+    }
     x = torch.randn(3, 5, *size, dtype=torch.float64)
     same_convolution(nn.Conv2d(5, 6, **options), ConvAsProduct(5, 6, **options), x)
-    same_convolution(nn.ConvTranspose2d(5, 6, **options), TransposedConvAsProduct(5, 6, **options), x)
+    same_convolution(
+        nn.ConvTranspose2d(5, 6, **options), TransposedConvAsProduct(5, 6, **options), x
+    )
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
 def test_output_padding_survives_as_a_product(size):
     """The ResNet generator doubles with 3x3 kernels, which need one more row and column."""
-    layer = nn.ConvTranspose2d(5, 6, kernel_size=3, stride=2, padding=1, output_padding=1, dtype=torch.float64)
+    layer = nn.ConvTranspose2d(
+        5, 6, kernel_size=3, stride=2, padding=1, output_padding=1, dtype=torch.float64
+    )
     x = torch.randn(3, 5, *size, dtype=torch.float64)
     product = Engine(small_maps=True).prepare(nn.Sequential(layer), x[:1])
     assert isinstance(product[0], TransposedConvAsProduct)
@@ -120,12 +170,19 @@ def test_output_padding_survives_as_a_product(size):
 
 
 def test_only_convolutions_on_small_maps_become_products():
-    generator = make_generator(TrainConfig(image_size=128, base_channels=4, depth=5, upsampling="transposed"))
+    generator = make_generator(
+        TrainConfig(image_size=128, base_channels=4, depth=5, upsampling="transposed")
+    )
     weights = {name: value.clone() for name, value in generator.state_dict().items()}
     fast_engine("float32", CPU).prepare(generator, torch.zeros(1, 3, 128, 128))
-    kinds = [type(block.conv) for block in generator.downs] + [type(block.upsample) for block in generator.ups]
-    # maps of 64, 32 pixels on the way down stay; 16, 8, 4 and, on the way up, 4, 8, 16 are small; 32 stays
-    assert kinds == [nn.Conv2d] * 2 + [ConvAsProduct] * 3 + [TransposedConvAsProduct] * 3 + [nn.ConvTranspose2d]
+    kinds = [type(block.conv) for block in generator.downs] + [
+        type(block.upsample) for block in generator.ups
+    ]
+    # maps of 64, 32 pixels on the way down stay; 16, 8, 4 and, on the way up, 4, 8, 16 are small;
+    # 32 stays
+    assert kinds == [nn.Conv2d] * 2 + [ConvAsProduct] * 3 + [TransposedConvAsProduct] * 3 + [
+        nn.ConvTranspose2d
+    ]
     assert weights.keys() == generator.state_dict().keys()
     assert all(torch.equal(value, weights[name]) for name, value in generator.state_dict().items())
 
@@ -139,7 +196,9 @@ def test_prepared_network_gives_the_same_image_and_gradients():
         network(x).square().sum().backward()
     torch.testing.assert_close(fast(x), plain(x))
     for name, parameter in plain.named_parameters():
-        torch.testing.assert_close(fast.get_parameter(name).grad, parameter.grad, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            fast.get_parameter(name).grad, parameter.grad, rtol=1e-3, atol=1e-3
+        )
 
 
 def test_preparing_leaves_running_averages_and_mode_alone():
@@ -155,13 +214,17 @@ def test_images_parameters_moments_and_losses_are_float32_in_every_engine(device
     trainer = make_trainer(CONFIG, device, engine)
     learn, images = trainer.step_generator, []
     trainer.step_generator = lambda *batch: images.extend(batch) or learn(*batch)
-    real_a, real_b = (engine.lay_out(side[:1].to(device)) for side in facades.tensors)
+    real_a, real_b = (engine.to_memory_format(side[:1].to(device)) for side in facades.tensors)
     record = trainer.step(real_a, real_b)
     assert [image.dtype for image in images] == [torch.float32] * 3
     for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
         for parameter, state in optimizer.state.items():
-            assert parameter.dtype == parameter.grad.dtype == state["exp_avg"].dtype == torch.float32
-    assert {loss.dtype for loss in (record.loss_d, record.loss_g_gan, record.loss_g_l1)} == {torch.float32}
+            assert (
+                parameter.dtype == parameter.grad.dtype == state["exp_avg"].dtype == torch.float32
+            )
+    assert {loss.dtype for loss in (record.loss_d, record.loss_g_gan, record.loss_g_l1)} == {
+        torch.float32
+    }
 
 
 def test_bf16_engine_convolves_in_bf16():
@@ -176,11 +239,19 @@ def test_bf16_engine_convolves_in_bf16():
     assert trainer.translate(torch.rand(1, 3, 32, 32)).dtype == torch.float32
 
 
-@pytest.mark.parametrize(("before", "after"), [("plain", "float32"), ("float32", "plain"), ("bf16", "plain"),
-                                               ("float32", "bf16")])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("plain", "float32"), ("float32", "plain"), ("bf16", "plain"), ("float32", "bf16")],
+)
 def test_run_goes_on_with_another_engine(before, after, facades, tmp_path):
-    made = {"plain": PLAIN, "float32": fast_engine("float32", CPU), "bf16": fast_engine("bf16", CPU)}
-    straight, first, second = (make_trainer(CONFIG, "cpu", engine) for engine in (PLAIN, made[before], made[after]))
+    made = {
+        "plain": PLAIN,
+        "float32": fast_engine("float32", CPU),
+        "bf16": fast_engine("bf16", CPU),
+    }
+    straight, first, second = (
+        make_trainer(CONFIG, "cpu", engine) for engine in (PLAIN, made[before], made[after])
+    )
     run(straight, facades, 2)
     run(first, facades, 1)
     save_checkpoint(tmp_path / "last.pt", first)
@@ -209,25 +280,29 @@ def test_resume_is_bit_exact_in_fast_engines(precision, facades, tmp_path):
         assert torch.equal(ours, expected)
 
 
-@pytest.mark.parametrize(("capability", "precision"), [((6, 1), "float32"), ((7, 5), "fp16"), ((8, 0), "bf16"),
-                                                       ((9, 0), "bf16")])
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [((6, 1), "float32"), ((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16")],
+)
 def test_precision_of_a_gpu_follows_its_capability(capability, precision, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    chosen, reason = choose_precision(torch.device("cuda"), probe=None)
+    chosen, reason = hardware_precision(torch.device("cuda"))
     assert chosen == precision and f"{capability[0]}.{capability[1]}" in reason
 
 
-@pytest.mark.parametrize(("float32", "bf16", "precision"), [(1.0, 0.5, "bf16"), (1.0, 0.95, "float32"),
-                                                            (1.0, 4.0, "float32")])
+@pytest.mark.parametrize(
+    ("float32", "bf16", "precision"),
+    [(1.0, 0.5, "bf16"), (1.0, 0.95, "float32"), (1.0, 4.0, "float32")],
+)
 def test_precision_of_a_cpu_follows_the_clock(float32, bf16, precision):
-    chosen, reason = choose_precision(CPU, {"float32": float32, "bf16": bf16}.get)
+    chosen, reason = faster_precision(float32, bf16)
     assert chosen == precision and f"{float32 / bf16:.1f} times" in reason
 
 
 def test_probe_changes_no_random_numbers():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    chosen, reason = choose_engine(CONFIG, CPU)
+    chosen, reason = choose_engine(CONFIG, CPU, make_trainer)
     assert chosen == fast_engine(chosen.precision, CPU) and "times as fast" in reason
     assert torch.equal(before, torch.get_rng_state())
 
@@ -239,64 +314,138 @@ def test_graph_is_for_small_batches_on_a_gpu_without_scaler():
     assert not any(engine.graph for engine in others)
 
 
-@pytest.mark.parametrize(("precision", "words"), [("half", "precision must be one of auto, float32, bf16, fp16"),
-                                                  ("fp16", "fp16 needs a GPU")])
+@pytest.mark.parametrize(
+    ("precision", "words"),
+    [("half", "precision must be one of auto, float32, bf16, fp16"), ("fp16", "fp16 needs a GPU")],
+)
 def test_precision_that_cannot_be_is_refused(precision, words):
     with pytest.raises(ValueError, match=words):
-        choose_engine(CONFIG, CPU, precision)
+        choose_engine(CONFIG, CPU, make_trainer, precision)
 
 
 def test_engine_refuses_an_unknown_precision():
-    with pytest.raises(ValueError, match="precision must be one of float32, bf16, fp16; got 'int8'"):
+    with pytest.raises(
+        ValueError, match="precision must be one of float32, bf16, fp16; got 'int8'"
+    ):
         Engine("int8")
 
 
+def count_up(graphed: GraphedStep, step, total: torch.Tensor) -> None:
+    """Call a graphed step that adds to a total, and hold each result against what it must be."""
+    for number in range(1, 9):
+        rows = 1 if number == 6 else 2  # one batch is smaller
+        a, b = torch.full((2, rows, 3), float(number), device=total.device)
+        expected = total.item() + number**2 * a.numel()
+        assert [loss.item() for loss in graphed(step, a, b)] == [expected, 2 * expected]
+
+
+@NO_GPU
 def test_graphed_step_makes_every_step_once():
-    if not torch.cuda.is_available():
-        pytest.skip("there is no GPU to record a graph on")
     total = torch.zeros((), device="cuda")
 
     def step(a, b):
         total.add_((a * b).sum())
         return total * 1, total * 2
 
-    graphed = GraphedStep(step)
-    for number in range(1, 9):
-        rows = 1 if number == 6 else 2  # one batch is smaller
-        images = torch.full((rows, 3), 2.0, device="cuda")
-        expected = total.item() + 4 * images.numel()
-        assert [loss.item() for loss in graphed(images, images)] == [expected, 2 * expected]
+    count_up(GraphedStep(), step, total)
 
 
-def test_each_call_of_a_graphed_step_is_one_update(monkeypatch):
-    """The order of warm-up, recording, replays and odd batches, with a graph that only counts."""
-    made, recording = [], []
+class RecordedStep:
+    """A step like that above, for a CPU, with a stand-in for CUDA's graphs.
 
-    class Graph:
-        def replay(self):
-            made.append("replay")
+    While a graph records, the step computes nothing; a replay computes it on the recorded tensors
+    and overwrites the recorded results, as on a GPU.
+    """
 
-    @contextmanager
-    def graph(_):
-        recording.append(True)  # what runs in here is written down, not computed
-        yield
-        recording.pop()
+    def __init__(self, monkeypatch):
+        self.total, self.recordings, self.is_recording = torch.zeros(()), [], False
+        self.fails = False
+        outer = self
 
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "graph", graph)
-    monkeypatch.setattr(GraphedStep, "_warm_up", lambda self, *batch: self.step(*batch))
-    graphed = GraphedStep(lambda a, b: (made.append("record" if recording else "step"), (a.sum(),))[1])
-    for rows in (2, 1, 2, 1, 2, 2, 1, 2):
-        graphed(*torch.ones(2, rows, 3))
-    assert made == ["step"] * 4 + ["record", "replay", "replay", "step", "replay"]
+        class Graph:
+            def replay(self):
+                a, b, results = outer.recordings[-1]
+                for result, value in zip(results, outer.compute(a, b)):
+                    result.copy_(value)
+
+        @contextmanager
+        def graph(_):
+            self.is_recording = True
+            try:
+                yield
+            finally:
+                self.is_recording = False
+
+        monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+        monkeypatch.setattr(torch.cuda, "graph", graph)
+        monkeypatch.setattr(GraphedStep, "_warm_up", lambda self, step, a, b: step(a, b))
+
+    def compute(self, a, b):
+        self.total.add_((a * b).sum())
+        return self.total * 1, self.total * 2
+
+    def __call__(self, a, b):
+        if not self.is_recording:
+            return self.compute(a, b)
+        if self.fails:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        self.recordings.append((a, b, (torch.zeros(()), torch.zeros(()))))
+        return self.recordings[-1][2]
+
+
+def test_order_of_warm_up_recording_and_replays_makes_every_step_once(monkeypatch):
+    step = RecordedStep(monkeypatch)
+    count_up(GraphedStep(), step, step.total)
+    assert len(step.recordings) == 1
+
+
+def test_graph_is_recorded_anew_once_its_tensors_have_been_replaced(monkeypatch):
+    step, graphed = RecordedStep(monkeypatch), GraphedStep()
+    count_up(graphed, step, step.total)
+    step.total = torch.tensor(100.0)  # as loading a checkpoint replaces Adam's moments
+    graphed.reset()
+    count_up(graphed, step, step.total)
+    assert len(step.recordings) == 2
+
+
+def test_recording_that_fails_is_no_recording(monkeypatch):
+    step, graphed = RecordedStep(monkeypatch), GraphedStep()
+    for _ in range(WARM_UP):
+        graphed(step, *torch.ones(2, 2, 3))
+    step.fails = True
+    with pytest.raises(RuntimeError, match="capturing"):
+        graphed(step, *torch.ones(2, 2, 3))
+    step.fails = False
+    count_up(graphed, step, step.total)
+
+
+def test_loading_a_state_forgets_the_graph():
+    trainer = make_trainer(CONFIG, "cpu", replace(PLAIN, graph=True))
+    state = copy.deepcopy(trainer.state_dict())
+    trainer._graphed.calls, trainer._graphed.graph = 9, "recorded"
+    trainer.load_state_dict(state)
+    assert trainer._graphed.calls == 0 and trainer._graphed.graph is None
+
+
+def test_steps_of_several_processes_or_with_pools_are_not_graphed(monkeypatch):
+    """Between the kernels gradients travel to other processes, or a pool draws images."""
+    graph = replace(PLAIN, graph=True)
+    cycle = system_config("cyclegan", blocks=1, image_size=32, disc_layers=1, base_channels=2)
+    assert make_trainer(CONFIG, "cpu", graph)._graphed
+    assert not make_cyclegan(cycle, "cpu", graph)._graphed
+    monkeypatch.setattr(processes, "is_distributed", lambda: True)
+    monkeypatch.setattr(processes, "wrap_ddp", lambda network: network)
+    assert not make_trainer(CONFIG, "cpu", graph)._graphed
 
 
 def test_probing_asks_only_for_the_precisions_compared(monkeypatch):
     asked = []
-    monkeypatch.setattr(training, "_probe", lambda config, device, name, make: asked.append(name) or 1.0)
-    assert choose_engine(CONFIG, CPU)[0].precision == "float32"
+    monkeypatch.setattr(
+        engines, "_probe", lambda config, engine, make: asked.append(engine.precision) or 1.0
+    )
+    assert choose_engine(CONFIG, CPU, make_trainer)[0].precision == "float32"
     assert asked == ["float32", "bf16"]
-    assert choose_engine(CONFIG, CPU, "bf16") == (fast_engine("bf16", CPU), "as asked for")
+    assert choose_engine(CONFIG, CPU, make_trainer, "bf16") == (fast_engine("bf16", CPU), "as asked for")
     assert asked == ["float32", "bf16"]
 
 

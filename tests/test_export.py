@@ -10,8 +10,9 @@ from torch import nn
 from pix2pix_lib import export
 from pix2pix_lib import translate as command
 from pix2pix_lib.checkpoints import save_generator
+from pix2pix_lib.config import make_generator
+from pix2pix_lib.inference import translate
 from pix2pix_lib.layers import NORMS
-from pix2pix_lib.training import make_generator, translate
 
 
 @pytest.fixture
@@ -72,7 +73,9 @@ def test_exporting_leaves_the_generator_as_it_was(generator):
     expected = translate(generator, images(1, 3, 16, 16), seed=4)
     export.with_image_statistics(generator)
     export.without_dropout(generator)
-    assert generator.training and torch.equal(translate(generator, images(1, 3, 16, 16), seed=4), expected)
+    assert generator.training and torch.equal(
+        translate(generator, images(1, 3, 16, 16), seed=4), expected
+    )
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
@@ -88,7 +91,9 @@ def test_pt2_computes_what_the_module_computes_at_every_size(weights, generator,
 
 
 def test_resnet_is_exported_for_every_size_that_it_takes(config, tmp_path):
-    generator = make_trained(replace(config, generator="resnet", depth=2, blocks=1, norm="instance"))
+    generator = make_trained(
+        replace(config, generator="resnet", depth=2, blocks=1, norm="instance")
+    )
     assert export.export_generator(generator, tmp_path / "generator.pt2") < export.TOLERANCE
     exported = export.load_exported(tmp_path / "generator.pt2")
     for height, width in ((8, 8), (8, 40), (28, 12)):
@@ -98,7 +103,9 @@ def test_resnet_is_exported_for_every_size_that_it_takes(config, tmp_path):
 
 def test_onnx_computes_what_the_module_computes_at_every_size(weights, generator, tmp_path, capsys):
     for name in export.ONNX_PACKAGES:
-        pytest.importorskip(name, reason=f"{name} is not installed: it is needed only to export ONNX")
+        pytest.importorskip(
+            name, reason=f"{name} is not installed: it is needed only to export ONNX"
+        )
     import onnxruntime
 
     path = tmp_path / "made" / "generator.onnx"
@@ -112,7 +119,9 @@ def test_onnx_computes_what_the_module_computes_at_every_size(weights, generator
         assert torch.allclose(fake_b, reference(generator, real_a), rtol=0, atol=1e-4)
 
 
-def test_file_that_differs_is_not_kept_and_an_older_one_stays(weights, tmp_path, monkeypatch, capsys):
+def test_file_that_differs_is_not_kept_and_an_older_one_stays(
+    weights, tmp_path, monkeypatch, capsys
+):
     path = tmp_path / "made" / "generator.pt2"
     path.parent.mkdir()
     path.write_text("older")
@@ -125,31 +134,44 @@ def test_file_that_differs_is_not_kept_and_an_older_one_stays(weights, tmp_path,
 
 
 def test_images_that_are_not_numbers_are_not_taken_for_equal(generator):
-    assert not export.largest_difference(lambda real_a: real_a * float("nan"), generator) < export.TOLERANCE
+    assert (
+        not export.largest_difference(lambda real_a: real_a * float("nan"), generator)
+        < export.TOLERANCE
+    )
 
 
 def test_difference_is_the_largest_of_both_sizes(generator):
     sure = export.without_dropout(generator)
     assert export.largest_difference(lambda x: translate(sure, x), sure) == 0
     for wrong_at in (4, 12):
+
         def off(x, wrong_at=wrong_at):
             return translate(sure, x) + (0.5 if x.shape[2] == wrong_at else 0)
+
         assert export.largest_difference(off, sure) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("missing", [("onnxruntime",), export.ONNX_PACKAGES])
-def test_without_its_packages_onnx_is_refused_with_the_command_that_helps(missing, weights, tmp_path, monkeypatch,
-                                                                          capsys):
+def test_without_its_packages_onnx_is_refused_with_the_command_that_helps(
+    missing, weights, tmp_path, monkeypatch, capsys
+):
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in missing else object()
-                        if name in export.ONNX_PACKAGES else found(name))
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: (
+            None if name in missing else object() if name in export.ONNX_PACKAGES else found(name)
+        ),
+    )
     assert run("--weights", weights, "--export", tmp_path / "made" / "generator.onnx") == 2
     errors = capsys.readouterr().err
     assert f"pip install {' '.join(missing)}\n" in errors and len(errors.splitlines()) == 1
     assert not (tmp_path / "made").exists()
 
 
-def test_packages_that_do_not_fit_are_one_line_and_leave_no_file(weights, tmp_path, monkeypatch, capsys):
+def test_packages_that_do_not_fit_are_one_line_and_leave_no_file(
+    weights, tmp_path, monkeypatch, capsys
+):
     def too_old(program, f, **options):
         f.write_bytes(b"half of it")
         raise AttributeError("module 'onnx_ir' has no attribute 'schemas'")
@@ -158,16 +180,22 @@ def test_packages_that_do_not_fit_are_one_line_and_leave_no_file(weights, tmp_pa
     monkeypatch.setattr(torch.onnx, "export", too_old)
     assert run("--weights", weights, "--export", tmp_path / "made" / "generator.onnx") == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    assert "has no attribute 'schemas'); bring the packages up to date: pip install --upgrade" in message
+    assert (
+        "has no attribute 'schemas'); bring the packages up to date: pip install --upgrade"
+        in message
+    )
     assert list((tmp_path / "made").iterdir()) == []
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("generator.pth", "an export ends in .onnx or .pt2; got .pth"),
-    ("generator", "an export ends in .onnx or .pt2; got no ending"),
-    ("there.pt2", "there.pt2 is already there; add --overwrite"),
-    ("folder.pt2", "folder.pt2 is a folder"),
-])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("generator.pth", "an export ends in .onnx or .pt2; got .pth"),
+        ("generator", "an export ends in .onnx or .pt2; got no ending"),
+        ("there.pt2", "there.pt2 is already there; add --overwrite"),
+        ("folder.pt2", "folder.pt2 is a folder"),
+    ],
+)
 def test_bad_target_is_one_line_and_nothing_is_written(name, words, weights, tmp_path, capsys):
     (tmp_path / "there.pt2").write_text("precious")
     (tmp_path / "folder.pt2").mkdir()
@@ -175,7 +203,9 @@ def test_bad_target_is_one_line_and_nothing_is_written(name, words, weights, tmp
     assert run("--weights", weights, "--export", tmp_path / name) == 2
     output, errors = capsys.readouterr()
     assert words in errors and len(errors.splitlines()) == 1 and output == ""
-    assert sorted(tmp_path.iterdir()) == before and (tmp_path / "there.pt2").read_text() == "precious"
+    assert (
+        sorted(tmp_path.iterdir()) == before and (tmp_path / "there.pt2").read_text() == "precious"
+    )
 
 
 def test_export_never_replaces_the_weights_it_is_made_of(generator, config, tmp_path, capsys):

@@ -18,8 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pix2pix_lib import facade_paint, facades
-from pix2pix_lib.facade_plans import BACKGROUND, BALCONY, DOOR, FACADE, SHOP, WINDOW, make_plan, part_rect
+from pix2pix_lib import facades
 from pix2pix_lib.facades import (
     CLASS_COLOURS,
     CLASS_NAMES,
@@ -29,13 +28,25 @@ from pix2pix_lib.facades import (
     colour_to_classes,
     default_dataset,
     default_unpaired_dataset,
-    main,
+    make,
     make_classes,
     make_pair,
     make_styled,
+    paint,
     split_seeds,
     unpaired_seeds,
     write_dataset,
+)
+from pix2pix_lib.facades.__main__ import main
+from pix2pix_lib.facades.plans import (
+    BACKGROUND,
+    BALCONY,
+    DOOR,
+    FACADE,
+    SHOP,
+    WINDOW,
+    make_plan,
+    part_rect,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +55,9 @@ SAMPLE = ROOT / "data" / "sample"
 
 def files(folder: Path) -> list[str]:
     """Return the relative paths of all files in a folder, hidden ones too."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +140,9 @@ def test_sizes_that_are_multiples_of_sixteen_work(size):
     assert pair.label.dtype == pair.photo.dtype == np.uint8
 
 
-@pytest.mark.parametrize(("size", "remedy"), [(100, "use 96 or 112"), (16, "use 32"), (0, "use 32"), (-64, "use 32")])
+@pytest.mark.parametrize(
+    ("size", "remedy"), [(100, "use 96 or 112"), (16, "use 32"), (0, "use 32"), (-64, "use 32")]
+)
 def test_other_sizes_are_refused_with_the_nearest_good_ones(size, remedy):
     with pytest.raises(ValueError, match=f"multiple of 16 .* got {size}; {remedy}"):
         make_pair(0, size)
@@ -232,7 +247,9 @@ def test_photos_have_grain():
     """Even where a smooth sky is all there is, neighbouring pixels differ."""
     for seed in range(20):
         pair = make_pair(seed, 128)
-        steps = np.abs(np.diff(pair.photo[0].astype(int), axis=0))[pair.classes[0, 1:] == BACKGROUND]
+        steps = np.abs(np.diff(pair.photo[0].astype(int), axis=0))[
+            pair.classes[0, 1:] == BACKGROUND
+        ]
         assert (steps > 0).mean() > 0.5
 
 
@@ -240,7 +257,7 @@ def test_light_comes_from_either_side():
     """Under a balcony or a ledge the shadow falls to the left in some photos and to the right in others."""
     height = np.zeros((64, 64), np.int32)
     height[20:24, 30:34] = 60
-    left, right = (facade_paint._shadow(height, side, 4).nonzero()[1].mean() for side in (-1, 1))
+    left, right = (paint._shadow(height, side, 4).nonzero()[1].mean() for side in (-1, 1))
     assert left < 31.5 < right
 
 
@@ -296,7 +313,10 @@ def test_nights_have_the_size_that_was_asked_for(size):
 def test_pixels_of_the_night_are_the_same_everywhere():
     """As for pairs: if the digest must change, FACADES_VERSION must rise with it."""
     digest = hashlib.sha256()
-    for night in [*(make_styled(seed, 64, "night") for seed in range(24)), make_styled(7, 256, "night")]:
+    for night in [
+        *(make_styled(seed, 64, "night") for seed in range(24)),
+        make_styled(7, 256, "night"),
+    ]:
         digest.update(night.tobytes())
     expected = "022bfbb0364abd3e00d95b7c5fda787541fa40cdda38699d8f86b07b9e6f35fa"
     assert (FACADES_VERSION, digest.hexdigest()) == (1, expected)
@@ -309,7 +329,9 @@ def test_by_night_the_same_building_stands_there():
     for seed, day in enumerate(days):
         night = edges(view(seed, 128, "night"))
         unlit = ~np.isin(make_classes(seed, 128)[:-1, :-1], (WINDOW, SHOP, BALCONY))
-        same, other = (np.corrcoef(edges(d)[unlit], night[unlit])[0, 1] for d in (day, days[seed - 1]))
+        same, other = (
+            np.corrcoef(edges(d)[unlit], night[unlit])[0, 1] for d in (day, days[seed - 1])
+        )
         assert same > 0.45
         assert other < 0.3
 
@@ -344,7 +366,9 @@ def test_light_falls_on_what_surrounds_a_lamp():
         day, night = (view(seed, 128, style).astype(float).mean(axis=2) for style in STYLES)
         lamps = np.isin(classes, (WINDOW, SHOP)) & (warmth(view(seed, 128, "night")) > 60)
         near = np.zeros_like(lamps)
-        near[2:-2, 2:-2] = sum(np.roll(lamps, step, axis) for axis in (0, 1) for step in (-2, 2))[2:-2, 2:-2] > 0
+        near[2:-2, 2:-2] = (
+            sum(np.roll(lamps, step, axis) for axis in (0, 1) for step in (-2, 2))[2:-2, 2:-2] > 0
+        )
         wall, share = classes == FACADE, night / (day + 1)
         if (wall & near).sum() > 50:
             gains.append(share[wall & near].mean() / share[wall & ~near].mean())
@@ -366,13 +390,19 @@ def test_a_third_to_two_thirds_of_the_windows_are_lit():
 def test_lit_windows_outshine_the_walls_and_dark_ones_do_not():
     """Lamps are local: no curve over the colours of the day turns day into night."""
     for seed in range(12):
-        classes, day, night = make_classes(seed, 128), view(seed, 128, "day"), view(seed, 128, "night")
+        classes, day, night = (
+            make_classes(seed, 128),
+            view(seed, 128, "day"),
+            view(seed, 128, "night"),
+        )
         wall, panes = night[classes == FACADE].mean(), night[classes == WINDOW].astype(int)
         lamp = warmth(panes) > 60
         assert lamp.sum() >= 20
         assert panes[lamp].mean() > 1.5 * wall
         assert panes[~lamp].mean() < 0.75 * panes[lamp].mean()
-        assert np.abs(np.corrcoef(day[classes == WINDOW].mean(axis=1), panes.mean(axis=1))[0, 1]) < 0.8
+        assert (
+            np.abs(np.corrcoef(day[classes == WINDOW].mean(axis=1), panes.mean(axis=1))[0, 1]) < 0.8
+        )
 
 
 @pytest.mark.parametrize("size", [64, 256])
@@ -406,7 +436,9 @@ def test_goods_and_curtains_show_before_the_lamps():
 def test_one_looks_into_rooms_through_panes_and_railings_only(monkeypatch):
     """Frames, blinds, slabs, bars and solid balconies hide the lamps behind them."""
     canvases = []
-    monkeypatch.setattr(facade_paint, "_fall_of_night", lambda canvas, dice, sky: canvases.append(canvas))
+    monkeypatch.setattr(
+        paint, "_fall_of_night", lambda canvas, dice, sky: canvases.append(canvas)
+    )
     for seed in range(30):
         make_styled(seed, 128, "night")
     depths = set(np.concatenate([canvas.height[canvas.room > 0] for canvas in canvases]).tolist())
@@ -415,7 +447,11 @@ def test_one_looks_into_rooms_through_panes_and_railings_only(monkeypatch):
 
 def test_lamps_are_thrown_anew_for_every_seed(monkeypatch):
     words = []
-    monkeypatch.setattr(facade_paint, "_fall_of_night", lambda canvas, dice, sky: words.append(dice.bytes(8).tolist()))
+    monkeypatch.setattr(
+        paint,
+        "_fall_of_night",
+        lambda canvas, dice, sky: words.append(dice.bytes(8).tolist()),
+    )
     for seed in (1, 2, 1, 2**32 + 1):
         make_styled(seed, 32, "night")
     assert words[0] == words[2]
@@ -450,7 +486,9 @@ def test_every_colour_is_its_own_class():
     assert classes.tolist() == list(range(12))
 
 
-@pytest.mark.parametrize("label", [np.zeros((4, 4), np.uint8), np.zeros((3, 4, 4), np.uint8), np.zeros((4, 4, 3))])
+@pytest.mark.parametrize(
+    "label", [np.zeros((4, 4), np.uint8), np.zeros((3, 4, 4), np.uint8), np.zeros((4, 4, 3))]
+)
 def test_an_array_that_is_no_colour_picture_is_refused(label):
     with pytest.raises(ValueError, match=r"shape \(\.\.\., 3\)"):
         colour_to_classes(label)
@@ -513,7 +551,9 @@ def test_more_unpaired_pictures_begin_with_the_fewer():
 
 @pytest.mark.parametrize("count", [-1, SPLIT_LIMIT // 2 + 1])
 def test_unpaired_counts_out_of_range_are_refused(count):
-    with pytest.raises(ValueError, match=f"number of val pictures of each style must be in .* got {count}"):
+    with pytest.raises(
+        ValueError, match=f"number of val pictures of each style must be in .* got {count}"
+    ):
         unpaired_seeds("val", count)
 
 
@@ -522,7 +562,13 @@ def test_unpaired_counts_out_of_range_are_refused(count):
 
 def test_the_dataset_has_the_papers_layout(tmp_path):
     out = write_dataset(tmp_path / "a" / "data", {"train": 3, "val": 1, "test": 0}, 32, base_seed=2)
-    assert files(out) == ["dataset.json", "train/0001.png", "train/0002.png", "train/0003.png", "val/0001.png"]
+    assert files(out) == [
+        "dataset.json",
+        "train/0001.png",
+        "train/0002.png",
+        "train/0003.png",
+        "val/0001.png",
+    ]
     for number, seed in enumerate(split_seeds("train", 3, 2), start=1):
         photo, label = halves(out / "train" / f"{number:04d}.png")
         pair = make_pair(seed, 32)
@@ -532,10 +578,19 @@ def test_the_dataset_has_the_papers_layout(tmp_path):
 
 def test_the_unpaired_dataset_has_two_folders_for_each_split(tmp_path):
     out = write_dataset(tmp_path / "data", {"train": 2, "val": 1}, 32, base_seed=2, unpaired=True)
-    pictures = ["trainA/0001", "trainA/0002", "trainB/0001", "trainB/0002", "valA/0001", "valB/0001"]
+    pictures = [
+        "trainA/0001",
+        "trainA/0002",
+        "trainB/0001",
+        "trainB/0002",
+        "valA/0001",
+        "valB/0001",
+    ]
     assert files(out) == ["dataset.json", *(f"{name}.png" for name in pictures)]
     for split, count in (("train", 2), ("val", 1)):
-        for side, style, seeds in zip("AB", ("day", "night"), unpaired_seeds(split, count, 2), strict=True):
+        for side, style, seeds in zip(
+            "AB", ("day", "night"), unpaired_seeds(split, count, 2), strict=True
+        ):
             for number, seed in enumerate(seeds, start=1):
                 with Image.open(out / f"{split}{side}" / f"{number:04d}.png") as image:
                     assert np.array_equal(np.asarray(image), make_styled(seed, 32, style))
@@ -546,7 +601,11 @@ def test_dataset_json_says_that_it_is_unpaired(tmp_path):
     manifest = json.loads((out / "dataset.json").read_text())
     assert manifest["styles"] == {"A": "day", "B": "night"}
     assert manifest["direction"] == "AtoB turns day into night"
-    assert (manifest["facades_version"], manifest["size"], manifest["counts"]) == (FACADES_VERSION, 32, {"train": 1})
+    assert (manifest["facades_version"], manifest["size"], manifest["counts"]) == (
+        FACADES_VERSION,
+        32,
+        {"train": 1},
+    )
     with pytest.raises(FileExistsError):
         write_dataset(out, {"train": 1}, 32)  # pairs are another dataset
 
@@ -566,12 +625,16 @@ def test_jpeg_labels_snap_back_and_are_not_subsampled(tmp_path):
         assert image.size == (256, 128)
         assert [component[1:3] for component in image.layer] == [(1, 1)] * 3
     _, label = halves(out / "train" / "0002.jpg")
-    assert (colour_to_classes(label) == make_classes(split_seeds("train", 2)[1], 128)).mean() > 0.995
+    assert (
+        colour_to_classes(label) == make_classes(split_seeds("train", 2)[1], 128)
+    ).mean() > 0.995
 
 
 def test_progress_is_told_of_every_pair(tmp_path):
     calls = []
-    write_dataset(tmp_path / "data", {"train": 2, "val": 1}, 32, progress=lambda *call: calls.append(call))
+    write_dataset(
+        tmp_path / "data", {"train": 2, "val": 1}, 32, progress=lambda *call: calls.append(call)
+    )
     assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -592,7 +655,10 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "data").mkdir()
-    assert files(write_dataset(tmp_path / "data", {"val": 1}, 32)) == ["dataset.json", "val/0001.png"]
+    assert files(write_dataset(tmp_path / "data", {"val": 1}, 32)) == [
+        "dataset.json",
+        "val/0001.png",
+    ]
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
@@ -621,7 +687,7 @@ def test_nothing_is_left_of_an_interrupted_dataset(tmp_path, error, unpaired):
 def test_the_dataset_of_a_faster_process_is_kept(tmp_path, monkeypatch):
     def other_process(done: int, total: int) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(facades.os, "getpid", lambda: 1)
+            patch.setattr(make.os, "getpid", lambda: 1)
             out = write_dataset(tmp_path / "data", {"train": 1}, 32)
         (out / "train" / "0001.png").write_bytes(b"in use")
 
@@ -677,7 +743,7 @@ def test_the_default_dataset_is_made_once(tmp_path):
 def test_a_default_dataset_of_another_version_or_size_is_made_anew(tmp_path, monkeypatch, change):
     out = default_dataset(tmp_path, size=32, train=1, val=1, progress=quiet)
     if change == "version":
-        monkeypatch.setattr(facades, "FACADES_VERSION", FACADES_VERSION + 1)
+        monkeypatch.setattr(make, "FACADES_VERSION", FACADES_VERSION + 1)
     train = 1 if change == "version" else 2
     (out / "train" / "0001.png").write_bytes(b"old")
     default_dataset(tmp_path, size=32, train=train, val=1, progress=quiet)
@@ -713,7 +779,9 @@ def test_the_default_dataset_shows_a_bar(tmp_path, capsys):
 
 def test_the_default_unpaired_dataset_is_made_once(tmp_path):
     calls = []
-    out = default_unpaired_dataset(tmp_path, size=32, train=2, val=1, progress=lambda *call: calls.append(call))
+    out = default_unpaired_dataset(
+        tmp_path, size=32, train=2, val=1, progress=lambda *call: calls.append(call)
+    )
     assert out == tmp_path / "day_night_32"
     assert calls == [(done, 6) for done in range(1, 7)]
     before = {name: (out / name).read_bytes() for name in files(out)}
@@ -747,7 +815,25 @@ def test_the_default_unpaired_dataset_never_replaces_foreign_files(tmp_path):
 
 def test_the_command_writes_and_says_where(tmp_path, capsys):
     out = tmp_path / "data"
-    assert main(["--out", str(out), "--train", "2", "--val", "1", "--test", "1", "--size", "32", "--seed", "9"]) == 0
+    assert (
+        main(
+            [
+                "--out",
+                str(out),
+                "--train",
+                "2",
+                "--val",
+                "1",
+                "--test",
+                "1",
+                "--size",
+                "32",
+                "--seed",
+                "9",
+            ]
+        )
+        == 0
+    )
     captured = capsys.readouterr()
     assert str(out) in captured.out
     assert "4 pairs (2 train, 1 val, 1 test)" in captured.out
@@ -790,7 +876,14 @@ def test_the_help_explains_unpaired(capsys):
     ],
 )
 def test_bad_input_gives_status_2_and_one_line(tmp_path, arguments, said):
-    command = [sys.executable, "-m", "pix2pix_lib.facades", "--out", str(tmp_path / "data"), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pix2pix_lib.facades",
+        "--out",
+        str(tmp_path / "data"),
+        *arguments,
+    ]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -816,7 +909,7 @@ def test_an_interrupted_command_says_so(tmp_path, capsys, monkeypatch):
     def stop(picture, path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(facades, "_save_picture", stop)
+    monkeypatch.setattr(make, "_save_picture", stop)
     assert main(["--out", str(tmp_path / "data"), "--train", "1", "--size", "32"]) == 130
     assert capsys.readouterr().err == f"interrupted; {tmp_path / 'data'} was not made\n"
     assert list(tmp_path.iterdir()) == []
@@ -825,7 +918,9 @@ def test_an_interrupted_command_says_so(tmp_path, capsys, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
 def test_ctrl_c_ends_the_command_with_one_line_after_the_bar(tmp_path):
     command = [sys.executable, "-m", "pix2pix_lib.facades", "--out", str(tmp_path / "data")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT
+    ) as process:
         first = process.stderr.read(1)  # the bar has come up, so pairs are being drawn
         process.send_signal(signal.SIGINT)
         said = first + process.stderr.read()
@@ -840,7 +935,7 @@ def test_ctrl_c_ends_the_command_with_one_line_after_the_bar(tmp_path):
 
 def test_the_sample_is_what_the_documented_command_makes():
     manifest = json.loads((SAMPLE / "dataset.json").read_text())
-    assert manifest == facades._manifest({"train": 28, "val": 6, "test": 6}, 256, 0, "jpg")
+    assert manifest == make._manifest({"train": 28, "val": 6, "test": 6}, 256, 0, "jpg")
     readme = (SAMPLE.parent / "README.md").read_text()
     assert "--out data/sample --train 28 --val 6 --test 6 --size 256 --format jpg" in readme
     for split, count in manifest["counts"].items():

@@ -13,16 +13,21 @@ from test_train import ROOT, TINY
 from pix2pix_lib import facades, train
 from pix2pix_lib.checkpoints import read_checkpoint
 from pix2pix_lib.cli import run_command
-from pix2pix_lib.files import held_folder
+from pix2pix_lib.files import lock_folder
 from pix2pix_lib.progress import progress_callback
+from pix2pix_lib.validation import InputError
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process")
-needs_limits = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux holds a process to limits")
+needs_limits = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="only Linux holds a process to limits"
+)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return facades.write_dataset(tmp_path_factory.mktemp("data") / "facades", {"train": 12, "val": 3}, 32)
+    return facades.write_dataset(
+        tmp_path_factory.mktemp("data") / "facades", {"train": 12, "val": 3}, 32
+    )
 
 
 @pytest.fixture
@@ -33,14 +38,23 @@ def flags(data, tmp_path):
 
 def helper(script, *arguments, timeout=300):
     """Run a script of this folder in a process of its own, on one thread."""
-    return subprocess.run([sys.executable, Path(__file__).parent / script, *map(str, arguments)], cwd=ROOT, text=True,
-                          capture_output=True, timeout=timeout,
-                          env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)})
+    return subprocess.run(
+        [sys.executable, Path(__file__).parent / script, *map(str, arguments)],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=timeout,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )
 
 
 def contents(folder):
     """Return the bytes of every file below a folder, hidden ones too."""
-    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
 
 
 def only_line(capsys):
@@ -55,17 +69,31 @@ def only_line(capsys):
 
 def kill_runs(kind, data, folder, epochs, keep_every):
     """Let killed_runs.py do its work, which holds killed runs against an uninterrupted one; returns what it said."""
-    process = helper("killed_runs.py", kind, folder, "--data", data, "--epochs", epochs, "--keep-every", keep_every,
-                     "--device", "cpu", "--precision", "float32", *TINY)
+    process = helper(
+        "killed_runs.py",
+        kind,
+        folder,
+        "--data",
+        data,
+        "--epochs",
+        epochs,
+        "--keep-every",
+        keep_every,
+        "--device",
+        "cpu",
+        "--precision",
+        "float32",
+        *TINY,
+    )
     print(process.stdout)
     assert process.returncode == 0, process.stderr
     return process.stdout
 
 
 @needs_fork
-def test_run_killed_at_20_random_moments_ends_like_the_uninterrupted_one(data, tmp_path):
+def test_run_killed_at_random_moments_ends_like_the_uninterrupted_one(data, tmp_path):
     said = kill_runs("random", data, tmp_path, epochs=8, keep_every=3)
-    assert said.count("\nkill ") == 20
+    assert said.count("\nkill ") == (20 if os.environ.get("PIX2PIX_NIGHT") else 5)
 
 
 @needs_fork
@@ -76,8 +104,17 @@ def test_run_killed_before_any_of_its_writes_ends_like_the_uninterrupted_one(dat
 
 def test_leftovers_of_killed_runs_are_removed_and_nothing_else(flags, tmp_path):
     out = tmp_path / "run"
-    leftovers = [out / ".123-config.json", out / "checkpoints" / ".4567-last.pt", out / "samples" / ".8-epoch_001.png"]
-    others = [out / ".123", out / ".gitignore", out / "checkpoints" / "my-1.pt", out / "mine" / ".12-x.png"]
+    leftovers = [
+        out / ".123-config.json",
+        out / "checkpoints" / ".4567-last.pt",
+        out / "samples" / ".8-epoch_001.png",
+    ]
+    others = [
+        out / ".123",
+        out / ".gitignore",
+        out / "checkpoints" / "my-1.pt",
+        out / "mine" / ".12-x.png",
+    ]
     for file in leftovers + others:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
@@ -90,10 +127,17 @@ def test_leftovers_of_killed_runs_are_removed_and_nothing_else(flags, tmp_path):
 
 def test_second_run_is_refused_until_the_first_ends_however_it_ends(flags, tmp_path, capsys):
     assert train.main([*flags, "--epochs", "1"]) == 0
-    hold = "import sys; from pathlib import Path; from pix2pix_lib.files import held_folder\n" \
-           "with held_folder(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    first = subprocess.Popen([sys.executable, "-c", hold, tmp_path / "run"], cwd=ROOT, text=True,
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    hold = (
+        "import sys; from pathlib import Path; from pix2pix_lib.files import lock_folder\n"
+        "with lock_folder(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    first = subprocess.Popen(
+        [sys.executable, "-c", hold, tmp_path / "run"],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     with first:
         assert first.stdout.readline() == "held\n"
         leftover = tmp_path / "run" / ".1-last.pt"  # may be the first run's, and in use
@@ -109,7 +153,7 @@ def test_second_run_is_refused_until_the_first_ends_however_it_ends(flags, tmp_p
 
 
 def test_folder_that_was_made_for_nothing_is_removed(tmp_path):
-    with pytest.raises(KeyError), held_folder(tmp_path / "a" / "b", "c"):
+    with pytest.raises(KeyError), lock_folder(tmp_path / "a" / "b", "c"):
         assert (tmp_path / "a" / "b" / "c").is_dir()
         raise KeyError
     assert list(tmp_path.iterdir()) == []
@@ -119,20 +163,33 @@ def test_folder_that_was_made_for_nothing_is_removed(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "/proc/nowhere", "/proc/self", "/sys"])
-def test_folder_that_cannot_be_written_to_is_found_before_the_data_is_read(where, flags, tmp_path, capsys, monkeypatch):
+def test_folder_that_cannot_be_written_to_is_found_before_the_data_is_read(
+    where, flags, tmp_path, capsys, monkeypatch
+):
     if where.startswith("/") and not sys.platform.startswith("linux"):
         pytest.skip("only Linux has folders in which not even root can write")
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(train, "load_datasets", lambda *_: pytest.fail("time was spent on the data"))
+    monkeypatch.setattr(
+        train, "load_datasets", lambda *_: pytest.fail("time was spent on the data")
+    )
     assert train.main([*flags, "--out", str(tmp_path / where)]) == 2
     message = only_line(capsys)
-    assert str(tmp_path / where) in message and "cannot be written to" in message and "choose another" in message
+    assert (
+        str(tmp_path / where) in message
+        and "cannot be written to" in message
+        and "choose another" in message
+    )
     assert contents(tmp_path) == {"file": b"mine"}
 
 
-@pytest.mark.parametrize("vanish", [shutil.rmtree, lambda out: out.rename(out.with_name("renamed"))],
-                         ids=["removed", "renamed"])
-def test_folder_that_vanishes_during_the_run_is_named_and_not_made_anew(vanish, flags, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    "vanish",
+    [shutil.rmtree, lambda out: out.rename(out.with_name("renamed"))],
+    ids=["removed", "renamed"],
+)
+def test_folder_that_vanishes_during_the_run_is_named_and_not_made_anew(
+    vanish, flags, tmp_path, capsys, monkeypatch
+):
     out, train_epoch = tmp_path / "run", train.train_epoch
 
     def train_and_vanish(trainer, train_set, shown):
@@ -143,7 +200,10 @@ def test_folder_that_vanishes_during_the_run_is_named_and_not_made_anew(vanish, 
     monkeypatch.setattr(train, "train_epoch", train_and_vanish)
     assert train.main([*flags, "--epochs", "3"]) == 2
     message = only_line(capsys)
-    assert f"{out / 'checkpoints'}: the folder is gone" in message and "no checkpoint is left" in message
+    assert (
+        f"{out / 'checkpoints'}: the folder is gone" in message
+        and "no checkpoint is left" in message
+    )
     assert not out.exists()
     if (tmp_path / "renamed").exists():
         assert read_checkpoint(tmp_path / "renamed" / "checkpoints" / "last.pt")["epoch"] == 1
@@ -153,19 +213,26 @@ def test_folder_that_vanishes_during_the_run_is_named_and_not_made_anew(vanish, 
 
 
 @needs_limits
-@pytest.mark.parametrize(("limit", "file"), [(100_000, "checkpoints/last.pt"), (100, "config.json")])
+@pytest.mark.parametrize(
+    ("limit", "file"), [(100_000, "checkpoints/last.pt"), (100, "config.json")]
+)
 def test_full_disk_leaves_the_last_good_files(limit, file, flags, tmp_path):
     assert train.main([*flags, "--epochs", "1"]) == 0
     before = contents(tmp_path / "run")
     process = helper("starved_run.py", "RLIMIT_FSIZE", limit, *flags, "--epochs", 2, "--resume")
     assert process.returncode == 2, process.stderr
     last = process.stderr.splitlines()[-1]
-    assert last == (f"error: [Errno 27] File too large: '{tmp_path / 'run' / file}'; "
-                    f"{tmp_path / 'run' / 'checkpoints' / 'last.pt'} is kept, --resume goes on from there")
+    assert last == (
+        f"error: [Errno 27] File too large: '{tmp_path / 'run' / file}'; "
+        f"{tmp_path / 'run' / 'checkpoints' / 'last.pt'} is kept, --resume goes on from there"
+    )
     assert "Traceback" not in process.stderr
     after = contents(tmp_path / "run")
     if file != "config.json":
-        before.pop("config.json"), after.pop("config.json")  # it tells of the two epochs that are wanted
+        (
+            before.pop("config.json"),
+            after.pop("config.json"),
+        )  # it tells of the two epochs that are wanted
     assert after == before
 
 
@@ -174,35 +241,64 @@ def test_full_disk_leaves_the_last_good_files(limit, file, flags, tmp_path):
 
 @needs_limits
 def test_too_little_memory_is_one_line_that_says_what_to_lower(flags, tmp_path):
-    process = helper("starved_run.py", "RLIMIT_AS", 300_000_000, *flags, "--batch-size", 64, "--image-size", 512,
-                     "--base-channels", 32)
+    process = helper(
+        "starved_run.py",
+        "RLIMIT_AS",
+        300_000_000,
+        *flags,
+        "--batch-size",
+        64,
+        "--image-size",
+        512,
+        "--base-channels",
+        32,
+    )
     assert process.returncode == 2, process.stderr
     lines = [line for line in process.stderr.splitlines() if line and "%|" not in line]
-    assert lines == ["error: batch size 64 at 512x512 did not fit into the memory of cpu; "
-                     "give --batch-size 32 instead of 64 (half the activations)"]
+    assert lines == [
+        "error: batch size 64 at 512x512 did not fit into the memory of cpu; "
+        "give --batch-size 32 instead of 64 (half the activations)"
+    ]
 
 
-@pytest.mark.parametrize("error", [
-    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), MemoryError(),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:81] . DefaultCPUAllocator: not enough memory: you tried to allocate"),
-    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
-], ids=lambda error: type(error).__name__)
-@pytest.mark.parametrize(("changes", "remedy"), [
-    (["--batch-size", "8"], "--batch-size 4 instead of 8"),
-    ([], "--image-size 16 instead of 32 (a quarter of the pixels) or --base-channels 2 instead of 4"),
-    (["--depth", "5"], "give --base-channels 2 instead of 4"),
-])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"
+        ),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:81] . DefaultCPUAllocator: not enough memory: you tried to allocate"
+        ),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        (["--batch-size", "8"], "--batch-size 4 instead of 8"),
+        (
+            [],
+            "--image-size 16 instead of 32 (a quarter of the pixels) or --base-channels 2 instead of 4",
+        ),
+        (["--depth", "5"], "give --base-channels 2 instead of 4"),
+    ],
+)
 def test_every_error_of_memory_names_the_remedy(error, changes, remedy, flags, capsys, monkeypatch):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(train, "make_trainer", fail)
+    monkeypatch.setattr(train, "trainer_factory", lambda config: fail)
     assert train.main([*flags, *changes]) == 2
     assert remedy in only_line(capsys)
 
 
-def test_run_that_failed_in_its_first_epoch_may_be_begun_anew_with_other_settings(flags, monkeypatch):
+def test_run_that_failed_in_its_first_epoch_may_be_begun_anew_with_other_settings(
+    flags, monkeypatch
+):
     def fail(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
@@ -212,7 +308,9 @@ def test_run_that_failed_in_its_first_epoch_may_be_begun_anew_with_other_setting
     assert train.main([*flags, "--batch-size", "4", "--epochs", "1"]) == 0
 
 
-def test_memory_that_ends_in_a_later_epoch_keeps_the_checkpoint_and_says_so(flags, tmp_path, capsys, monkeypatch):
+def test_memory_that_ends_in_a_later_epoch_keeps_the_checkpoint_and_says_so(
+    flags, tmp_path, capsys, monkeypatch
+):
     assert train.main([*flags, "--epochs", "1"]) == 0
     before = (tmp_path / "run" / "checkpoints" / "last.pt").read_bytes()
     capsys.readouterr()
@@ -232,8 +330,10 @@ def test_pairs_that_do_not_fit_into_memory_are_named(flags, capsys, monkeypatch)
 
     monkeypatch.setattr(train, "PairedDataset", fail)
     assert train.main(flags) == 2
-    assert only_line(capsys) == ("error: the pairs did not fit into memory; "
-                                 "give fewer pairs or --image-size 16 instead of 32 (a quarter of the pixels)")
+    assert only_line(capsys) == (
+        "error: the pairs did not fit into memory; "
+        "give fewer pairs or --image-size 16 instead of 32 (a quarter of the pixels)"
+    )
 
 
 def test_other_errors_are_bugs_and_keep_their_traceback(flags, monkeypatch):
@@ -248,10 +348,15 @@ def test_other_errors_are_bugs_and_keep_their_traceback(flags, monkeypatch):
 # --- what is said ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("error", "status", "line"), [
-    (OSError("no space"), 2, "error: no space"), (MemoryError(), 2, "error: out of memory"),
-    (ValueError("two\nlines"), 2, "error: two lines"), (KeyboardInterrupt(), 130, "interrupted"),
-])
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (OSError("no space"), 2, "error: no space"),
+        (MemoryError(), 2, "error: out of memory"),
+        (InputError("two\nlines"), 2, "error: two lines"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+)
 def test_error_under_a_progress_bar_begins_a_line_of_its_own(error, status, line, capsys):
     def command(arguments):
         show = progress_callback("making facades")
@@ -264,7 +369,11 @@ def test_error_under_a_progress_bar_begins_a_line_of_its_own(error, status, line
 
 
 def test_wrong_flag_waits_for_nothing_that_is_slow_to_import():
-    program = ("import sys\nfrom pix2pix_lib import train\nassert train.main(['--epochs', '0']) == 2\n"
-               "print([name for name in ('torchvision', 'matplotlib', 'tensorboard') if name in sys.modules])")
-    process = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    program = (
+        "import sys\nfrom pix2pix_lib import train\nassert train.main(['--epochs', '0']) == 2\n"
+        "print([name for name in ('torchvision', 'matplotlib', 'tensorboard') if name in sys.modules])"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
+    )
     assert (process.stdout, process.stderr) == ("[]\n", "error: epochs must be at least 1; got 0\n")

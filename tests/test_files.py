@@ -53,13 +53,19 @@ def test_missing_parent_folders_are_made_and_a_string_will_do(tmp_path):
 
 
 def test_missing_folder_that_must_not_be_made_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="gone: the folder is gone"), replacing(tmp_path / "gone" / "x", False):
+    with (
+        pytest.raises(FileNotFoundError, match="gone: the folder is gone"),
+        replacing(tmp_path / "gone" / "x", False),
+    ):
         pytest.fail("there is nowhere to write to")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_failed_write_names_the_file(tmp_path):
-    with pytest.raises(OSError, match=r"No space left on device: '.*x\.txt'"), replacing(tmp_path / "x.txt"):
+    with (
+        pytest.raises(OSError, match=r"No space left on device: '.*x\.txt'"),
+        replacing(tmp_path / "x.txt"),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
@@ -67,7 +73,9 @@ def test_the_bytes_are_on_the_disk_before_the_name_points_at_them(tmp_path, monk
     calls = []
     fsync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda file: (calls.append("fsync"), fsync(file)))
-    monkeypatch.setattr(os, "replace", lambda old, new: (calls.append("replace"), replace(old, new)))
+    monkeypatch.setattr(
+        os, "replace", lambda old, new: (calls.append("replace"), replace(old, new))
+    )
     with replacing(tmp_path / "x.txt") as temporary:
         Path(temporary).write_text("new")
     assert calls == ["fsync", "replace"]

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pix2pix_lib import images
-from pix2pix_lib.images import image_size, read_image, to_float, to_grey, to_pil, to_uint8, write_image
+from pix2pix_lib.images import (
+    image_size,
+    read_image,
+    to_float,
+    to_grey,
+    to_pil,
+    to_uint8,
+    write_image,
+)
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -27,16 +35,25 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> 
     return path
 
 
-def save_png_16(path: Path, values: np.ndarray, colour_type: int, claimed_size: tuple[int, int] | None = None) -> Path:
+def save_png_16(
+    path: Path, values: np.ndarray, colour_type: int, claimed_size: tuple[int, int] | None = None
+) -> Path:
     """Write a 16-bit PNG by hand (colour type 0 grey, 2 RGB, 4 grey with alpha): Pillow cannot write all of them."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     width, height = claimed_size or (values.shape[1], values.shape[0])
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
     return path
 
 
@@ -82,7 +99,9 @@ def test_a_palette_is_looked_up(tmp_path):
     assert np.array_equal(read_image(tmp_path / "x.png", 1)[0].numpy(), grey_of(colours[indices]))
 
 
-@pytest.mark.parametrize("transparency", [1, bytes([255, 0, 255])], ids=["index", "alpha of each index"])
+@pytest.mark.parametrize(
+    "transparency", [1, bytes([255, 0, 255])], ids=["index", "alpha of each index"]
+)
 def test_a_transparent_palette_entry_becomes_white(tmp_path, transparency):
     colours = np.array([(0, 0, 222), (255, 241, 0), (174, 0, 0)], np.uint8)
     indices = RNG.integers(0, 3, (5, 7), dtype=np.uint8)
@@ -142,12 +161,19 @@ def test_big_endian_16_bit_tiff_is_read_like_any_other(tmp_path):
 
 def test_16_bit_colour_and_16_bit_alpha_keep_the_upper_byte(tmp_path):
     values = np.array([[(0, 32768, 65535), (65535, 0, 32768)]], np.uint16)
-    assert hwc(read_image(save_png_16(tmp_path / "rgb.png", values, 2))).tolist() == [[[0, 128, 255], [255, 0, 128]]]
+    assert hwc(read_image(save_png_16(tmp_path / "rgb.png", values, 2))).tolist() == [
+        [[0, 128, 255], [255, 0, 128]]
+    ]
     grey_alpha = np.array([[(32768, 65535), (0, 0), (65535, 65535)]], np.uint16)
-    assert read_image(save_png_16(tmp_path / "la.png", grey_alpha, 4), 1)[0, 0].tolist() == [128, 255, 255]
+    assert read_image(save_png_16(tmp_path / "la.png", grey_alpha, 4), 1)[0, 0].tolist() == [
+        128,
+        255,
+        255,
+    ]
 
 
-# the eight EXIF orientations: what must be done to the stored pixels to see the picture upright (EXIF 2.3, 4.6.4)
+# the eight EXIF orientations: what must be done to the stored pixels to see the picture upright
+# (EXIF 2.3, 4.6.4)
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -164,7 +190,11 @@ UPRIGHT = {
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_exif_orientations_are_undone(tmp_path, orientation, ending):
     stored = np.zeros((16, 24, 3), np.uint8)
-    stored[:8, :8], stored[:8, 8:], stored[8:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)  # no symmetry
+    stored[:8, :8], stored[:8, 8:], stored[8:, :16] = (
+        (255, 0, 0),
+        (0, 255, 0),
+        (0, 0, 255),
+    )  # no symmetry
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = save(tmp_path / f"x.{ending}", stored, exif=exif)
@@ -229,7 +259,9 @@ def test_a_file_that_is_no_image_gives_one_clear_error(tmp_path, content, read):
 
 @pytest.mark.parametrize("read", [read_image, image_size])
 def test_a_file_that_claims_billions_of_pixels_gives_one_clear_error(tmp_path, read):
-    path = save_png_16(tmp_path / "x.png", np.zeros((1, 1), np.uint16), 0, claimed_size=(60_000, 60_000))
+    path = save_png_16(
+        tmp_path / "x.png", np.zeros((1, 1), np.uint16), 0, claimed_size=(60_000, 60_000)
+    )
     with pytest.raises(ValueError, match="exceeds limit") as error:
         read(path)
     one_clear_line(error, path, "replace the file or remove it")
@@ -243,7 +275,9 @@ def test_a_missing_file_gives_one_clear_error(tmp_path, read):
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of much that it finds in damaged files
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_a_damaged_file_is_read_or_refused_with_its_name_never_anything_else(tmp_path, data):
     kind = data.draw(st.sampled_from(["PNG", "JPEG", "TIFF", "BMP", "WEBP"]))
@@ -280,7 +314,9 @@ def test_all_256_values_survive_in_other_precisions(dtype):
 
 def test_values_outside_the_range_are_clipped_and_those_between_rounded():
     step = 1 / 127.5
-    floats = torch.tensor([-3.0, -1 - step, -1 + 0.4 * step, -1 + 0.6 * step, 1 - 0.4 * step, 1.01, 100.0])
+    floats = torch.tensor(
+        [-3.0, -1 - step, -1 + 0.4 * step, -1 + 0.6 * step, 1 - 0.4 * step, 1.01, 100.0]
+    )
     assert to_uint8(floats).tolist() == [0, 0, 0, 1, 255, 255, 255]
 
 
@@ -300,7 +336,9 @@ def test_grey_of_all_colours_is_that_of_pillow():
     colours[0, :256] = np.arange(256, dtype=np.uint8)[:, None]
     grey = to_grey(torch.from_numpy(colours).permute(2, 0, 1))
     assert np.array_equal(grey[0].numpy(), grey_of(colours))
-    assert torch.equal(grey[0, 0, :256], torch.arange(256, dtype=torch.uint8))  # grey stays what it is
+    assert torch.equal(
+        grey[0, 0, :256], torch.arange(256, dtype=torch.uint8)
+    )  # grey stays what it is
 
 
 def test_grey_keeps_the_other_axes_and_wants_three_channels():

@@ -11,16 +11,29 @@ import pytest
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 TEACHES = {
-    "00_start_here": {"environment"}, "01_paired_dataset": {"facades", "data"}, "02_unet_blocks": {"unet"},
-    "03_unet_generator": {"unet"}, "04_patchgan": {"patchgan", "receptive_field"}, "05_losses": {"losses"},
+    "00_start_here": {"environment"},
+    "01_paired_dataset": {"facades", "data"},
+    "02_unet_blocks": {"unet"},
+    "03_unet_generator": {"unet"},
+    "04_patchgan": {"patchgan", "receptive_field"},
+    "05_losses": {"losses"},
     "06_training_loop": {"training", "checkpoints"},
     "07_patch_explorer": {"explorers", "trained"},
     "09_normalization": {"layers"},
     "10_cyclegan": {"cyclegan", "resnet"},
     "12_scaling_up": {"engine", "costs", "devices"},
 }
-LONG_CELLS = {"03_unet_generator": 1}  # notebook: how many cells may exceed 25 lines (there: the class U-Net, whole)
-SECTIONS = ["What you will be able to do", "Exercises", "Recap", "Common confusions", "The way on", "References"]
+LONG_CELLS = {
+    "03_unet_generator": 1
+}  # notebook: how many cells may exceed 25 lines (there: the class U-Net, whole)
+SECTIONS = [
+    "What you will be able to do",
+    "Exercises",
+    "Recap",
+    "Common confusions",
+    "The way on",
+    "References",
+]
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|usr|opt)/\w")
 
 
@@ -53,7 +66,9 @@ def test_every_notebook_of_the_plan_is_there():
 
 @each_notebook
 def test_cells_ran_once_in_order(path):
-    assert [cell.execution_count for cell in code_cells(path)] == list(range(1, len(code_cells(path)) + 1))
+    assert [cell.execution_count for cell in code_cells(path)] == list(
+        range(1, len(code_cells(path)) + 1)
+    )
 
 
 @each_notebook
@@ -69,7 +84,10 @@ def test_no_output_is_an_error_a_warning_or_a_widget(path):
 def test_no_machine_path_in_cells_or_outputs(path):
     found = [ABSOLUTE_PATH.search(cell.source) for cell in read(path).cells]
     for output in outputs(path):
-        texts = [output.get("text", ""), *(str(v) for k, v in output.get("data", {}).items() if k.startswith("text"))]
+        texts = [
+            output.get("text", ""),
+            *(str(v) for k, v in output.get("data", {}).items() if k.startswith("text")),
+        ]
         found += [ABSOLUTE_PATH.search(text) for text in texts]
     assert not any(found), [match.group() for match in found if match]
 
@@ -80,7 +98,9 @@ def test_every_picture_says_in_words_what_it_shows(path):
     assert pictures, "a lesson without a figure"
     for picture in pictures:
         alt = picture.metadata["image/png"]["alt"]
-        assert len(alt) > 30 and " ".join(picture.data["text/plain"].split()) == " ".join(alt.split())
+        assert len(alt) > 30 and " ".join(picture.data["text/plain"].split()) == " ".join(
+            alt.split()
+        )
 
 
 @each_notebook
@@ -141,7 +161,10 @@ def definitions(source):
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             for inner in ast.walk(node):
-                if isinstance(inner, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(inner) is not None:
+                if (
+                    isinstance(inner, ast.FunctionDef | ast.ClassDef)
+                    and ast.get_docstring(inner) is not None
+                ):
                     inner.body = inner.body[1:] or [ast.Pass()]
             found[node.name] = ast.unparse(node)
     return found
@@ -154,10 +177,14 @@ def test_definition_of_a_library_name_is_the_library_s_own():
             library.setdefault(name, {})[module.stem] = code
     shared = 0
     for path in NOTEBOOKS:
-        for name, code in definitions("\n\n".join(cell.source for cell in code_cells(path))).items():
+        for name, code in definitions(
+            "\n\n".join(cell.source for cell in code_cells(path))
+        ).items():
             if name in library:
                 shared += 1
-                assert code in library[name].values(), f"{path.name} and pix2pix_lib define {name} differently"
+                assert code in library[name].values(), (
+                    f"{path.name} and pix2pix_lib define {name} differently"
+                )
     assert shared >= 5  # the comparison has something to compare
 
 

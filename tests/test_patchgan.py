@@ -91,7 +91,15 @@ def test_strides_and_channels_are_c64_c128_c256_c512():
 
 
 def test_channels_stop_at_eight_times_the_first():
-    assert [c.out_channels for c in convolutions(PatchDiscriminator(layers=5))] == [64, 128, 256, 512, 512, 512, 1]
+    assert [c.out_channels for c in convolutions(PatchDiscriminator(layers=5))] == [
+        64,
+        128,
+        256,
+        512,
+        512,
+        512,
+        1,
+    ]
 
 
 def test_the_pixel_discriminator_has_only_1x1_kernels():
@@ -100,17 +108,25 @@ def test_the_pixel_discriminator_has_only_1x1_kernels():
     assert all(c.kernel_size == (1, 1) for c in convs)
 
 
-@pytest.mark.parametrize(("norm", "kind"), [("batch", nn.BatchNorm2d), ("instance", nn.InstanceNorm2d)])
+@pytest.mark.parametrize(
+    ("norm", "kind"), [("batch", nn.BatchNorm2d), ("instance", nn.InstanceNorm2d)]
+)
 @pytest.mark.parametrize("layers", [0, 1, 3])
 def test_the_first_block_has_no_norm_and_the_ones_between_do(layers, norm, kind):
-    leaves = [m for m in PatchDiscriminator(layers=layers, norm=norm).modules() if isinstance(m, nn.Conv2d | kind)]
+    leaves = [
+        m
+        for m in PatchDiscriminator(layers=layers, norm=norm).modules()
+        if isinstance(m, nn.Conv2d | kind)
+    ]
     kinds = [type(leaf) for leaf in leaves]
     assert kinds == [nn.Conv2d, *[nn.Conv2d, kind] * max(layers, 1), nn.Conv2d]
 
 
 @pytest.mark.parametrize("layers", [0, 3])
 def test_convolutions_have_a_bias_unless_batch_norm_follows(layers):
-    assert all(c.bias is not None for c in convolutions(PatchDiscriminator(layers=layers, norm="instance")))
+    assert all(
+        c.bias is not None for c in convolutions(PatchDiscriminator(layers=layers, norm="instance"))
+    )
     convs = convolutions(PatchDiscriminator(layers=layers, norm="batch"))
     assert convs[0].bias is not None
     assert all(c.bias is None for c in convs[1:-1])
@@ -146,7 +162,9 @@ def test_input_and_image_are_joined_in_this_order():
     discriminator = PatchDiscriminator(base_channels=2, norm="none")
     real_a, real_b = torch.randn(2, 2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(discriminator(real_a, real_b), discriminator(torch.cat([real_a, real_b], dim=1)))
+        assert torch.equal(
+            discriminator(real_a, real_b), discriminator(torch.cat([real_a, real_b], dim=1))
+        )
         assert not torch.equal(discriminator(real_a, real_b), discriminator(real_b, real_a))
 
 
@@ -159,7 +177,9 @@ def test_a_conditioned_judge_tells_one_photo_beside_two_inputs_apart():
 
 def test_grey_input_and_colour_image_make_four_channels():
     with torch.no_grad():
-        logits = PatchDiscriminator(4, base_channels=2)(torch.zeros(1, 1, 64, 64), torch.zeros(1, 3, 64, 64))
+        logits = PatchDiscriminator(4, base_channels=2)(
+            torch.zeros(1, 1, 64, 64), torch.zeros(1, 3, 64, 64)
+        )
     assert logits.shape == (1, 1, 6, 6)
 
 
@@ -167,19 +187,25 @@ def test_grey_input_and_colour_image_make_four_channels():
 
 
 def test_wrong_channels_are_refused_with_both_numbers():
-    with pytest.raises(ValueError, match=r"expected 6 channels in all \(input and image\); got 3 from 1 image"):
+    with pytest.raises(
+        ValueError, match=r"expected 6 channels in all \(input and image\); got 3 from 1 image"
+    ):
         PatchDiscriminator(base_channels=2)(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match=r"expected 3 channels .* got 6 from 2 image"):
         PatchDiscriminator(3, base_channels=2)(*torch.zeros(2, 1, 3, 64, 64))
 
 
 def test_images_of_two_sizes_are_refused_with_both_shapes():
-    with pytest.raises(ValueError, match=r"must have one size; got \[\(1, 3, 64, 64\), \(1, 3, 64, 32\)\]"):
+    with pytest.raises(
+        ValueError, match=r"must have one size; got \[\(1, 3, 64, 64\), \(1, 3, 64, 32\)\]"
+    ):
         PatchDiscriminator(base_channels=2)(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 32))
 
 
 def test_negative_layers_and_unknown_norms_are_refused():
     with pytest.raises(ValueError, match=r"layers must be 0 .* or more; got -1"):
         PatchDiscriminator(layers=-1)
-    with pytest.raises(ValueError, match="norm must be one of batch, instance, group, layer, none; got 'spectral'"):
+    with pytest.raises(
+        ValueError, match="norm must be one of batch, instance, group, layer, none; got 'spectral'"
+    ):
         PatchDiscriminator(norm="spectral")

@@ -11,9 +11,11 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from PIL import Image
 
 from pix2pix_lib import plots
-from pix2pix_lib.checks import ShapeRow, record_shapes
-from pix2pix_lib.cyclegan import CycleRecord
-from pix2pix_lib.training import StepRecord
+from pix2pix_lib.config import system_config
+from pix2pix_lib.cyclegan import CycleRecord, make_cyclegan
+from pix2pix_lib.layers import ShapeRow, record_shapes
+from pix2pix_lib.losses import OBJECTIVES, discriminator_loss
+from pix2pix_lib.training import StepRecord, pix2pix_panels
 from pix2pix_lib.unet import DownBlock, UNet, UpBlock
 
 
@@ -60,7 +62,9 @@ def test_a_diagram_of_a_network_without_skips_has_no_skip_arrows():
 def test_a_diagram_names_every_shape_and_the_channels_that_a_skip_adds():
     rows = rows_of(size=(32, 96), depth=3)
     labels = texts(plots.unet_diagram(rows))
-    assert labels.count("4 x 16 x 48") == 2  # after the first halving, and after the last but one doubling
+    assert (
+        labels.count("4 x 16 x 48") == 2
+    )  # after the first halving, and after the last but one doubling
     assert labels.count("3 x 32 x 96") == 2  # the input and the output
     assert [label for label in labels if label.startswith("+")] == ["+8", "+4"]
 
@@ -70,8 +74,12 @@ def test_boxes_grow_with_the_image_and_with_the_channels():
     heights = [drawn[f"downs.{level}"].get_height() for level in range(6)]
     assert heights == sorted(heights, reverse=True)
     assert len(set(heights)) == 6
-    assert drawn["downs.0"].get_width() < drawn["downs.1"].get_width() < drawn["downs.3"].get_width()
-    assert drawn["downs.3"].get_width() == drawn["downs.4"].get_width()  # eight times the start is the most
+    assert (
+        drawn["downs.0"].get_width() < drawn["downs.1"].get_width() < drawn["downs.3"].get_width()
+    )
+    assert (
+        drawn["downs.3"].get_width() == drawn["downs.4"].get_width()
+    )  # eight times the start is the most
 
 
 def test_a_diagram_says_how_many_parameters_there_are():
@@ -96,7 +104,9 @@ def test_the_labels_of_a_deep_diagram_do_not_overlap(depth):
 
 def test_a_grid_has_a_place_for_each_image_and_leaves_the_rest_of_a_short_row_empty():
     image = torch.zeros(3, 8, 8)
-    figure = plots.image_grid([[image, image, image], [image]], ["one", "two", "three"], ["upper", "lower"])
+    figure = plots.image_grid(
+        [[image, image, image], [image]], ["one", "two", "three"], ["upper", "lower"]
+    )
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 0, 0]
     assert [axes.get_title() for axes in figure.axes] == ["one", "two", "three", "", "", ""]
     assert [figure.axes[0].get_ylabel(), figure.axes[3].get_ylabel()] == ["upper", "lower"]
@@ -144,27 +154,58 @@ def test_a_running_mean_of_a_straight_line_lags_by_half_a_window():
 
 def test_loss_curves_hold_every_loss_and_the_line_of_a_d_that_cannot_tell():
     history = [StepRecord(0, step, 0.5, 1.0 + step, 0.25) for step in range(40)]
-    left, right = plots.loss_curves(history).axes
-    assert [text.get_text() for text in left.get_legend().get_texts()] == ["D (halved)", "G, adversarial", "ln 2"]
+    left, right = plots.loss_curves(history, pix2pix_panels()).axes
+    names = [text.get_text() for text in left.get_legend().get_texts()]
+    assert names == ["D (halved)", "G, adversarial", "ln 2"]
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["G, L1"]
     assert list(left.lines[2].get_ydata()) == [1.0 + step for step in range(40)]
     assert left.lines[-1].get_ydata()[0] == pytest.approx(math.log(2))
     assert left.get_ylim()[0] == right.get_ylim()[0] == 0
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_curves_show_the_undecided_d_of_their_own_objective(objective):
+    """Half of both terms where real and generated images get the same logit, the best D can do."""
+    logits = torch.linspace(-3, 3, 601).reshape(-1, 1)
+    losses = [0.5 * discriminator_loss(x, x, objective) for x in logits]
+    history = [StepRecord(0, step, 0.4, 0.6, 0.2) for step in range(9)]
+    left, _ = plots.loss_curves(history, pix2pix_panels(objective)).axes
+    assert left.lines[-1].get_ydata()[0] == pytest.approx(float(min(losses)), abs=1e-4)
+
+
+def test_losses_below_zero_are_not_hidden():
+    """Hinge and Wasserstein have such."""
+    history = [StepRecord(0, step, 0.5, -2.0 - step, 0.25) for step in range(40)]
+    left, right = plots.loss_curves(history, pix2pix_panels("hinge")).axes
+    assert left.get_ylim()[0] < -41 and right.get_ylim()[0] == 0
+
+
 def test_loss_curves_of_cyclegan_hold_all_eight_losses():
-    history = [CycleRecord(0, step, *(float(number + step) for number in range(8))) for step in range(5)]
-    left, right = plots.loss_curves(history).axes
+    history = [
+        CycleRecord(0, step, *(float(number + step) for number in range(8))) for step in range(5)
+    ]
+    small = {"image_size": 32, "base_channels": 2, "disc_channels": 2, "disc_layers": 1}
+    trainer = make_cyclegan(system_config("cyclegan", blocks=1, **small))
+    left, right = plots.loss_curves(history, trainer.loss_panels()).axes
     assert [line.get_ydata()[0] for line in left.lines[1::2]] == [0, 1, 2, 3]
     assert [line.get_ydata()[0] for line in right.lines[1::2]] == [4, 5, 6, 7]
     assert len({line.get_color() for line in left.lines}) == 5
     assert left.lines[-1].get_ydata()[0] == 0.25  # half of (1/2)^2 + (1/2)^2
 
 
-def test_a_step_is_described_by_its_losses():
-    assert plots.describe_step(StepRecord(0, 0, 0.5, 1.25, 0.125)) == "D 0.50, G 1.25, L1 0.125"
+def test_curve_of_a_long_run_is_thinned_to_means():
+    values = np.random.default_rng(0).random(10 * plots.POINTS + 3)
+    history = [StepRecord(0, step, float(value), 0.0, 0.0) for step, value in enumerate(values)]
+    steps, means = plots.thin_out(history, "loss_d")
+    assert len(steps) == len(means) <= plots.POINTS
+    assert steps[:3] == [0, 11, 22] and means[1] == pytest.approx(values[11:22].mean())
+    assert means[-1] == pytest.approx(values[steps[-1] :].mean())
+
+
+def test_step_is_described_by_its_losses():
+    assert StepRecord(0, 0, 0.5, 1.25, 0.125).summary() == "D 0.50, G 1.25, L1 0.125"
     record = CycleRecord(0, 0, 0.25, 0.5, 1.0, 2.0, 0.125, 0.375, 0.0, 0.0)
-    assert plots.describe_step(record) == "D 0.25 0.50, G 1.00 2.00, cycle 0.125 0.375"
+    assert record.summary() == "D 0.25 0.50, G 1.00 2.00, cycle 0.125 0.375"
 
 
 # The diagram of the two cycles
@@ -173,11 +214,30 @@ def test_a_step_is_described_by_its_losses():
 def test_a_cycle_diagram_holds_every_image_and_network_by_its_name_in_the_library():
     figure = plots.cycle_diagram("day", "night")
     found = [patch.get_gid() for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
-    row_a = ["real_a", "generator_ab", "fake_b", "generator_ba", "rec_a", "real_b", "discriminator_b"]
-    row_b = ["real_b", "generator_ba", "fake_a", "generator_ab", "rec_b", "real_a", "discriminator_a"]
+    row_a = [
+        "real_a",
+        "generator_ab",
+        "fake_b",
+        "generator_ba",
+        "rec_a",
+        "real_b",
+        "discriminator_b",
+    ]
+    row_b = [
+        "real_b",
+        "generator_ba",
+        "fake_a",
+        "generator_ab",
+        "rec_b",
+        "real_a",
+        "discriminator_a",
+    ]
     assert found == row_a + row_b
     assert {name for name in found if name in texts(figure)} == set(found)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["images of day", "images of night"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "images of day",
+        "images of night",
+    ]
 
 
 def test_images_of_one_domain_have_one_colour_and_each_loss_its_line():
@@ -212,7 +272,9 @@ def test_a_picture_carries_its_description_as_text_and_as_alternative_text():
 def test_shown_picture_keeps_its_colours_and_is_small(monkeypatch):
     shown = []
     monkeypatch.setattr(plots, "_display_png", lambda png, alt: shown.append((png, alt)))
-    ramp = np.repeat(plots.colour_table("PuOr"), 3, axis=0)[None].repeat(300, axis=0)  # 300x768 pixels
+    ramp = np.repeat(plots.colour_table("PuOr"), 3, axis=0)[None].repeat(
+        300, axis=0
+    )  # 300x768 pixels
     noise = np.random.default_rng(0).integers(0, 256, (100, 768, 1), np.uint8).repeat(3, axis=2)
     picture = Image.fromarray(np.concatenate([ramp, noise]))
     plots.show_picture(picture, "A colour table above grey noise.")

@@ -1,10 +1,13 @@
 """Several processes, as torchrun starts them on one machine: one model, one writer."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,34 +16,52 @@ from torch.utils.data import TensorDataset
 
 from pix2pix_lib import processes, train
 from pix2pix_lib.checkpoints import read_checkpoint
+from pix2pix_lib.trainer import SeededSampler
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts", "0"]
 
 
 def train_together(count: int, folder: Path, batch_size: int, kind: str) -> list[dict]:
     """Run shared_run.py in `count` processes and return the state of each."""
-    command = [*TORCHRUN, f"--nproc-per-node={count}", "-m", "tests.shared_run", str(folder), str(batch_size), kind]
+    command = [
+        *TORCHRUN,
+        f"--nproc-per-node={count}",
+        "-m",
+        "tests.shared_run",
+        str(folder),
+        str(batch_size),
+        kind,
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    return [torch.load(folder / f"rank{rank}_of_{count}.pt", weights_only=True) for rank in range(count)]
+    return [
+        torch.load(folder / f"rank{rank}_of_{count}.pt", weights_only=True) for rank in range(count)
+    ]
 
 
 def parameters(state: dict) -> dict[str, torch.Tensor]:
     """Return what all networks learn, without the running averages that each process keeps for itself."""
     networks = [name for name in state if name.startswith(("generator", "discriminator"))]
-    return {f"{name}.{key}": value for name in networks for key, value in state[name].items()
-            if "running" not in key and "num_batches" not in key}
+    return {
+        f"{name}.{key}": value
+        for name in networks
+        for key, value in state[name].items()
+        if "running" not in key and "num_batches" not in key
+    }
 
 
 def test_parameters_and_history_stay_equal_across_ranks(tmp_path):
     first, second = train_together(2, tmp_path, 1, "batch")
     ours, theirs = parameters(first), parameters(second)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    assert first["history"] == second["history"] and len(first["history"]) == 12  # 6 steps an epoch for 12 pairs
+    assert first["history"] == second["history"]
+    assert len(first["history"]) == 12  # 6 steps an epoch for 12 pairs
     averages = [name for name in first["generator"] if "running_mean" in name]
-    assert any(not torch.equal(first["generator"][n], second["generator"][n]) for n in averages)  # other pairs
-    assert first["seed"] == 1 and second["seed"] != 1  # of epoch 1: the second draws other jitter and dropout
+    pairs = [(first["generator"][name], second["generator"][name]) for name in averages]
+    assert not any(torch.equal(*pair) for pair in pairs)  # each has seen other pairs
+    assert first["seed"] != second["seed"]  # and draws other dropout
 
 
 def test_two_processes_end_where_one_with_twice_the_batch_ends(tmp_path):
@@ -48,8 +69,9 @@ def test_two_processes_end_where_one_with_twice_the_batch_ends(tmp_path):
     (alone,) = train_together(1, tmp_path, 4, "instance")
     ours, expected = parameters(together), parameters(alone)
     for name in (name for name in expected if name.endswith("weight")):
-        # Six updates move a weight by up to 0.0024. Biases are not compared: instance norm takes away what most of
-        # them add, so their gradients are rounding errors, which Adam makes as large as any other.
+        # Six updates move a weight by up to 0.0024. Biases are not compared: instance norm takes
+        # away what most of them add, so their gradients are rounding errors, which Adam makes as
+        # large as any other.
         torch.testing.assert_close(ours[name], expected[name], rtol=0, atol=2e-4)
         assert (ours[name] - expected[name]).abs().mean() < 1e-5
     for record, other in zip(together["history"], alone["history"]):
@@ -68,43 +90,165 @@ def test_gradients_of_cyclegan_are_averaged_over_all_passes_of_its_generators(tm
         largest = max(state["exp_avg"].abs().max().item() for state in expected.values())
         assert ours.keys() == expected.keys() and largest > 1e-3
         for key, state in expected.items():
-            torch.testing.assert_close(ours[key]["exp_avg"], state["exp_avg"], rtol=0, atol=1e-2 * largest)
+            torch.testing.assert_close(
+                ours[key]["exp_avg"], state["exp_avg"], rtol=0, atol=1e-2 * largest
+            )
 
 
-def test_each_epoch_takes_every_pair_in_a_new_order(tmp_path):
-    torch.distributed.init_process_group("gloo", init_method=(tmp_path / "meet").as_uri(), rank=0, world_size=1)
-    try:
-        dataset = TensorDataset(torch.arange(12))
-        orders = [list(processes.make_sampler(dataset, seed=0, epoch=epoch)) for epoch in (0, 1, 0)]
-    finally:
-        torch.distributed.destroy_process_group()
-    assert all(sorted(order) == list(range(12)) for order in orders)
+def test_each_epoch_takes_every_pair_in_a_new_order_and_shares_it(monkeypatch):
+    dataset = TensorDataset(torch.arange(12))
+
+    def order(epoch, rank=0, size=1, seed=0):
+        monkeypatch.setattr(processes, "rank", lambda: rank)
+        monkeypatch.setattr(processes, "world_size", lambda: size)
+        sampler = SeededSampler(dataset, seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    orders = [order(0), order(1), order(0), order(0, seed=1)]
+    assert all(sorted(index for index, _ in each) == list(range(12)) for each in orders)
     assert orders[0] == orders[2] != orders[1]
+    # Neighbouring seeds and epochs share nothing: seed 1 in epoch 0 is not seed 0 in epoch 1.
+    assert orders[1] != orders[3] and len({seed for each in orders for _, seed in each}) == 36
+    # Of two processes each takes every second pair of that order, with its own jitter.
+    assert order(0, 0, 2) == orders[0][::2] and order(0, 1, 2) == orders[0][1::2]
 
 
 def test_without_torchrun_a_process_is_alone():
-    assert not processes.started_by_torchrun() and not processes.joined()
-    assert (processes.rank(), processes.count()) == (0, 1)
-    with processes.process_group(torch.device("cpu")) as device:
-        assert device.type == "cpu" and not processes.joined()
+    assert not processes.is_distributed()
+    assert (processes.rank(), processes.world_size()) == (0, 1)
+    with processes.process_group(torch.device("cpu")):
+        assert not processes.is_distributed()
     network = torch.nn.Linear(1, 1)
-    assert processes.join_gradients(network) is network
-    assert processes.make_sampler(TensorDataset(torch.zeros(2)), seed=0, epoch=0) is None
-    assert processes.from_first(lambda: 5) == 5
+    assert processes.wrap_ddp(network) is network
+    assert processes.broadcast_from_rank0(lambda: 5) == 5
     values = torch.arange(3.0)
-    assert torch.equal(processes.mean(values), values)
+    assert torch.equal(processes.all_reduce_mean(values), values)
 
 
-TINY = ["--data", "data/sample", "--image-size", "32", "--depth", "4", "--base-channels", "4", "--disc-channels", "4",
-        "--disc-layers", "1", "--device", "cpu", "--precision", "float32"]
+def test_what_the_first_process_does_alone_waits_for_nobody():
+    """Each call of alone_run.py hung or went wrong with two processes before."""
+    command = [*TORCHRUN, "--nproc-per-node=2", "-m", "tests.alone_run"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    both = [
+        "built a trainer and made a step: True",
+        "mean of [3.0] alone: [3.0]",
+        "inside another: 7",
+        "refused: this network learns with other processes, which do not run it now",
+        "error in all: ValueError: only the first knows this",
+        "mean of ranks: 0.5",
+    ]
+    said = done.stdout.splitlines()
+    for rank in (0, 1):
+        assert [line[2:] for line in said if line.startswith(f"{rank} ")] == both
 
 
-def start_command(count: int, out: Path, *flags: str) -> subprocess.Popen:
-    """Start the training command in `count` processes."""
-    command = [*TORCHRUN, f"--nproc-per-node={count}", "-m", "pix2pix_lib.train", "--out", str(out), *TINY, *flags]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # torchrun would set it, and say so
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            text=True)
+TINY = (
+    "--image-size 32 --depth 4 --base-channels 4 --disc-channels 4 --disc-layers 1 --epochs 1"
+).split()
+TINY_CYCLEGAN = (
+    "--system cyclegan --image-size 32 --base-channels 2 --blocks 1 --disc-channels 2 "
+    "--disc-layers 1 --epochs 1"
+).split()
+
+
+def readme_command(out: Path, line: int = 0) -> list[str]:
+    """Return a torchrun command of the README, with a folder of pairs and this --out."""
+    lines = re.findall(r"^\.venv/bin/torchrun .*$", README, re.MULTILINE)
+    assert len(lines) == 2
+    words = lines[line].replace("FOLDER", "data/sample").replace("runs/mine", str(out)).split()
+    return [str(Path(sys.executable).parent / "torchrun"), *words[1:]]
+
+
+def start(command: list[str]) -> subprocess.Popen:
+    """Start a command as a shell would: in a process group of its own, nothing set for it."""
+    environment = {name: v for name, v in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen, seconds: float = 120) -> tuple[str, str]:
+    """Wait for a command; whatever is left of it after this time is killed."""
+    try:
+        return process.communicate(timeout=seconds)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until(there: Path, process: subprocess.Popen, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not there.exists():
+        assert process.poll() is None and time.monotonic() < deadline, finish(process)
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("small", [TINY, TINY_CYCLEGAN], ids=["pix2pix", "cyclegan"])
+def test_torchrun_line_of_the_readme_trains_and_goes_on(small, tmp_path):
+    """As it is printed; nothing is added but a small size."""
+    out = tmp_path / "run"
+    output, errors = finish(process := start([*readme_command(out), *small]))
+    assert process.returncode == 0, errors
+    assert "times as fast" in output  # the probe of the precision, which two processes once hung in
+    again = [*readme_command(out), "--resume", "--epochs", "2"]
+    output, errors = finish(process := start(again))
+    assert process.returncode == 0, errors
+    assert "as the run began" in output and "1 of 2 epochs are done" in output
+    state = read_checkpoint(out / "checkpoints" / "last.pt")
+    assert (state["epoch"], state["steps"]) == (2, 2 * 14)
+    assert len((out / "history.csv").read_text().splitlines()) == 1 + 2 * 14
+
+
+def test_torchrun_line_for_two_machines_meets_on_one(tmp_path):
+    """Both machines are this one, with one process each."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [*readme_command(tmp_path / "run", line=1), *TINY]
+    command = [word.replace("HOST:29400", f"localhost:{port}") for word in command]
+    command[command.index("--nproc-per-node=8")] = "--nproc-per-node=1"
+    machines = [start(command) for _ in range(2)]
+    said = [finish(machine) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["steps"] == 14
+
+
+def test_only_the_first_process_writes_and_speaks(tmp_path):
+    command = [*readme_command(tmp_path / "run"), *TINY, "--precision", "float32", "--epochs", "2"]
+    output, errors = finish(process := start(command))
+    assert process.returncode == 0, errors
+    assert [line.split(":")[0] for line in output.splitlines()] == [
+        "precision float32",
+        "28 pairs to train on, 6 to validate on; cpu, 1 threads in each of 2 processes; 0 of 2 "
+        "epochs are done",
+        "before training",
+        "epoch 1 of 2",
+        "epoch 2 of 2",
+    ]
+    assert errors.count("epoch 1 of 2: 100%") == 1 and "Warning" not in errors
+    names = "checkpoints config.json generator.json generator.safetensors history.csv losses.png"
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == [*names.split(), "samples"]
+
+
+def test_mistake_is_said_once(tmp_path):
+    """By the first process; the others end as quietly, and with the same status."""
+    _, errors = finish(process := start([*readme_command(tmp_path), *TINY, "--data", "nowhere"]))
+    assert process.returncode != 0
+    assert errors.count("error: ") == 1 and "nowhere: no such folder" in errors
+    assert errors.count("exitcode  : 2") == 2
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="finding torchrun's workers needs Linux's /proc"
+)
 
 
 def workers_of(torchrun: subprocess.Popen) -> list[int]:
@@ -113,37 +257,50 @@ def workers_of(torchrun: subprocess.Popen) -> list[int]:
     return sorted(int(child) for child in children)
 
 
-def test_only_the_first_process_writes_and_speaks(tmp_path):
-    output, errors = (process := start_command(2, tmp_path / "run", "--epochs", "2")).communicate(timeout=300)
-    assert process.returncode == 0, errors
-    assert [line.split(":")[0] for line in output.splitlines()] == [
-        "precision float32", "28 pairs to train on, 6 to validate on; cpu, 1 threads in each of 2 processes; 0 of 2 "
-        "epochs are done", "before training", "epoch 1 of 2", "epoch 2 of 2"]
-    assert errors.count("epoch 1 of 2: 100%") == 1 and "Warning" not in errors
-    state = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")
-    assert state["epoch"] == 2 and len(state["history"]) == 2 * 14
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "checkpoints", "config.json", "generator.json", "generator.safetensors", "history.csv", "losses.png", "samples"]
+@needs_proc
+def test_interruption_is_said_once(tmp_path):
+    """Ctrl-C goes to every process of the terminal's group."""
+    process = start([*readme_command(tmp_path / "run"), *TINY, "--epochs", "400"])
+    wait_until(tmp_path / "run" / "samples" / "epoch_001.png", process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = finish(process)
+    assert process.returncode != 0
+    assert errors.count("interrupted; ") == 1 and "--resume goes on from there" in errors
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["epoch"] >= 1
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finding torchrun's workers needs Linux's /proc")
+@needs_proc
+@pytest.mark.parametrize("killed", [0, 1])
+def test_worker_that_dies_during_the_probe_ends_the_run(killed, tmp_path):
+    """Two processes with the paper's networks: the first one probes for many seconds."""
+    process = start([*readme_command(tmp_path / "run"), "--system", "paper", "--epochs", "1"])
+    wait_until(tmp_path / "run" / ".lock", process)
+    time.sleep(4)
+    assert process.poll() is None
+    os.kill(workers_of(process)[killed], signal.SIGKILL)
+    output, errors = finish(process, 60)
+    assert process.returncode != 0 and "precision" not in output
+    assert "error: another process of this run has ended" in errors
+
+
+@needs_proc
 @pytest.mark.parametrize("killed", [0, 1])
 def test_killed_worker_ends_the_run_which_goes_on_with_another_number(killed, tmp_path):
     out = tmp_path / "run"
-    process = start_command(2, out, "--epochs", "400")
-    deadline = time.monotonic() + 120
-    while not (out / "samples" / "epoch_001.png").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
+    process = start([*readme_command(out), *TINY, "--precision", "float32", "--epochs", "400"])
+    wait_until(out / "samples" / "epoch_001.png", process)
     os.kill(workers_of(process)[killed], signal.SIGKILL)
-    _, errors = process.communicate(timeout=120)
+    _, errors = finish(process)
     assert process.returncode != 0
     assert "error: another process of this run has ended" in errors
     finished = read_checkpoint(out / "checkpoints" / "last.pt")["epoch"]
     assert finished >= 1
-    assert train.main(["--out", str(out), *TINY, "--resume", "--epochs", str(finished + 1)]) == 0  # alone
+    alone = ["--out", str(out), "--resume", "--epochs", str(finished + 1)]
+    assert train.main(alone) == 0
     assert read_checkpoint(out / "checkpoints" / "last.pt")["epoch"] == finished + 1
-    _, errors = (process := start_command(3, out, "--resume", "--epochs", str(finished + 2))).communicate(timeout=300)
+    three = [*readme_command(out), "--resume", "--epochs", str(finished + 2)]
+    three[three.index("--nproc-per-node=2")] = "--nproc-per-node=3"
+    _, errors = finish(process := start(three))
     assert process.returncode == 0, errors
     state = read_checkpoint(out / "checkpoints" / "last.pt")
-    assert state["epoch"] == finished + 2 and len(state["history"]) == finished * 14 + 28 + 10
+    assert (state["epoch"], state["steps"]) == (finished + 2, finished * 14 + 28 + 10)

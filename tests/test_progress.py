@@ -50,7 +50,10 @@ def test_in_a_notebook_the_bar_is_one_line_renewed_in_place(handles):
     (place,) = handles
     assert place.shown[0]["text/plain"].startswith("epoch <1>: 0 of 3")
     assert re.fullmatch(r"epoch <1>: 3 of 3, \d+ s, L1 0\.5", place.shown[-1]["text/plain"])
-    assert 'value="3" max="3"' in place.shown[-1]["text/html"] and "<1>" not in place.shown[-1]["text/html"]
+    assert (
+        'value="3" max="3"' in place.shown[-1]["text/html"]
+        and "<1>" not in place.shown[-1]["text/html"]
+    )
 
 
 def test_notebook_bar_is_redrawn_four_times_a_second_at_most(handles, monkeypatch):

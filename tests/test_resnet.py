@@ -4,8 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from pix2pix_lib.layers import NORMS, UPSAMPLINGS, count_parameters, record_calls
-from pix2pix_lib.resnet import ResidualBlock, ResNetGenerator, doubling_layers, halving_layers, wide_layers
+from pix2pix_lib.layers import NORMS, UPSAMPLINGS, count_parameters, record_shapes
+from pix2pix_lib.resnet import (
+    ResidualBlock,
+    ResNetGenerator,
+    doubling_layers,
+    halving_layers,
+    wide_layers,
+)
 
 BLOCKS = [(9, 11_378_179), (6, 7_837_699)]
 
@@ -20,22 +26,35 @@ def test_the_papers_networks_have_their_number_of_parameters(blocks, count, upsa
 
 def test_the_papers_notation_is_what_runs():
     generator = ResNetGenerator(base_channels=2, blocks=2).eval()
-    calls = record_calls(generator, torch.zeros(1, 3, 32, 32), kinds=(nn.Conv2d, nn.ConvTranspose2d))
+    calls = record_shapes(
+        generator, torch.zeros(1, 3, 32, 32), kinds=(nn.Conv2d, nn.ConvTranspose2d)
+    )
     assert [(c.module.kernel_size[0], *c.after[1:3]) for c in calls] == [
-        (7, 2, 32), (3, 4, 16), (3, 8, 8), *[(3, 8, 8)] * 4, (3, 4, 16), (3, 2, 32), (7, 3, 32)]
+        (7, 2, 32),
+        (3, 4, 16),
+        (3, 8, 8),
+        *[(3, 8, 8)] * 4,
+        (3, 4, 16),
+        (3, 2, 32),
+        (7, 3, 32),
+    ]
 
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 def test_every_multiple_of_four_keeps_its_size(norm, upsampling):
-    generator = ResNetGenerator(1, 3, base_channels=2, blocks=1, norm=norm, upsampling=upsampling).eval()
+    generator = ResNetGenerator(
+        1, 3, base_channels=2, blocks=1, norm=norm, upsampling=upsampling
+    ).eval()
     for height, width in ((8, 8), (12, 20), (64, 8)):
         out = generator(torch.randn(2, 1, height, width))
         assert out.shape == (2, 3, height, width)
         assert out.abs().max() <= 1
 
 
-@pytest.mark.parametrize("shape", [(1, 3, 30, 32), (1, 3, 32, 30), (1, 3, 4, 8), (1, 1, 32, 32), (3, 32, 32)])
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 30, 32), (1, 3, 32, 30), (1, 3, 4, 8), (1, 1, 32, 32), (3, 32, 32)]
+)
 def test_shapes_that_do_not_fit_are_named(shape):
     with pytest.raises(ValueError, match=r"got .*" + str(shape[-1])):
         ResNetGenerator(base_channels=2, blocks=1)(torch.zeros(shape))
@@ -55,7 +74,11 @@ def test_a_residual_block_adds_its_change():
 
 
 def test_dropout_lies_inside_the_residual_blocks_and_is_off_by_default():
-    assert not [m for m in ResNetGenerator(base_channels=1).modules() if isinstance(m, nn.Dropout) and m.p > 0]
+    assert not [
+        m
+        for m in ResNetGenerator(base_channels=1).modules()
+        if isinstance(m, nn.Dropout) and m.p > 0
+    ]
     block, x = ResidualBlock(4, norm="none", dropout=0.5), torch.randn(1, 4, 8, 8)
     assert not torch.equal(block(x), block(x))
     assert torch.equal(block.eval()(x), block(x))

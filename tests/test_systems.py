@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pix2pix_lib import systems
-from pix2pix_lib.layers import count_parameters, record_calls
+from pix2pix_lib.layers import count_parameters, record_shapes
 from pix2pix_lib.receptive_field import ReceptiveField, measured_receptive_field, receptive_field
 
 NAMES = tuple(systems.SETTINGS)
@@ -38,7 +38,9 @@ def counted_by_hand(name: str) -> tuple[int, int]:
     unet = kernels(encoder, 4, False) + sum(16 * i * o for i, o in decoder) + 16 * 128 * 3 + 3
     if name == "paper":
         normed = sum(encoder[2:-1]) + sum(o for _, o in decoder)
-        return unet + 2 * normed, kernels(chain, 4, False) + 64 + 16 * 512 + 1 + 2 * (128 + 256 + 512)
+        return unet + 2 * normed, kernels(chain, 4, False) + 64 + 16 * 512 + 1 + 2 * (
+            128 + 256 + 512
+        )
     if name == "instance3x3":
         return unet, kernels([*chain, 1], 3, True)
     if name == "upsample4x4":
@@ -48,7 +50,9 @@ def counted_by_hand(name: str) -> tuple[int, int]:
         return kernels([3, 64, 128, 256, 512], 4, True) + back, kernels([*chain, 1], 4, True)
     wide = 2 * 49 * 3 * 64 + 64 + 3
     residual = 9 * kernels([256, 256, 256], 3, True)
-    return wide + kernels([64, 128, 256, 128, 64], 3, True) + residual, kernels([3, *chain[1:], 1], 4, True)
+    return wide + kernels([64, 128, 256, 128, 64], 3, True) + residual, kernels(
+        [3, *chain[1:], 1], 4, True
+    )
 
 
 @each_system
@@ -64,7 +68,10 @@ def test_parameters_are_those_of_the_table_and_of_the_description(name):
 @each_system
 def test_map_and_receptive_field_are_those_of_the_table(name):
     discriminator = make(name, **SMALL)[-1].eval()
-    sides = [discriminator(torch.zeros(1, discriminator.in_channels, side, side)).shape for side in (256, 128)]
+    sides = [
+        discriminator(torch.zeros(1, discriminator.in_channels, side, side)).shape
+        for side in (256, 128)
+    ]
     assert sides == [(1, 1, side, side) for side in TABLE[name][2:4]]
     assert receptive_field(discriminator) == TABLE[name][4]
     assert measured_receptive_field(discriminator, discriminator.in_channels) == TABLE[name][4]
@@ -83,10 +90,15 @@ def test_grey_and_rgb_are_translated_and_judged(name, in_channels, out_channels)
         assert networks[1](real_a, real_b).shape[:2] == (2, 1)
 
 
-@pytest.mark.parametrize(("name", "counts"), [
-    ("paper", (54_411_907, 2_766_657)), ("instance3x3", (54_402_051, 1_556_161)),
-    ("upsample4x4", (54_402_051, 2_765_760)), ("shallow", (6_168_963, 2_765_761)),
-])
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("paper", (54_411_907, 2_766_657)),
+        ("instance3x3", (54_402_051, 1_556_161)),
+        ("upsample4x4", (54_402_051, 2_765_760)),
+        ("shallow", (6_168_963, 2_765_761)),
+    ],
+)
 def test_a_grey_input_takes_the_weights_of_two_channels_away(name, counts):
     with torch.device("meta"):
         networks = make(name, in_channels=1)
@@ -100,14 +112,20 @@ def test_a_grey_input_takes_the_weights_of_two_channels_away(name, counts):
 
 
 def with_probability(network: nn.Module, kind: type[nn.Module]) -> list[str]:
-    return [name for name, module in network.named_modules() if isinstance(module, kind) and module.p > 0]
+    return [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, kind) and module.p > 0
+    ]
 
 
 def test_instance_notes_drop_features_in_encoder_4_to_8_and_decoder_1_to_4():
     for name in ("instance3x3", "upsample4x4"):
         generator, _ = make(name, **SMALL)
         dropped = [module.split(".")[:2] for module in with_probability(generator, nn.Dropout)]
-        assert dropped == [["downs", str(level)] for level in range(3, 8)] + [["ups", str(b)] for b in range(4)]
+        assert dropped == [["downs", str(level)] for level in range(3, 8)] + [
+            ["ups", str(b)] for b in range(4)
+        ]
 
 
 def test_only_the_last_convolution_of_the_instance_unet_has_a_bias():
@@ -125,10 +143,12 @@ def test_only_the_3x3_discriminator_ends_in_a_sigmoid():
 
 @each_system
 def test_no_discriminator_has_a_norm_in_its_first_block(name):
-    discriminator = make(name, in_channels=1, **SMALL)[-1]  # four channels in all, as many as the first block makes
+    discriminator = make(name, in_channels=1, **SMALL)[
+        -1
+    ]  # four channels in all, as many as the first block makes
     kinds = (nn.Conv2d, nn.BatchNorm2d, nn.InstanceNorm2d)
     pair = torch.zeros(2, discriminator.in_channels, 256, 256)
-    order = [type(call.module) for call in record_calls(discriminator, pair, kinds=kinds)]
+    order = [type(call.module) for call in record_shapes(discriminator, pair, kinds=kinds)]
     norm = nn.BatchNorm2d if name == "paper" else nn.InstanceNorm2d
     assert order == [nn.Conv2d, *[nn.Conv2d, norm] * 3, nn.Conv2d]
 

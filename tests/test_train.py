@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,23 +18,51 @@ from PIL import Image
 
 from pix2pix_lib import facades, systems, train
 from pix2pix_lib.checkpoints import load_generator, read_checkpoint, save_checkpoint
+from pix2pix_lib.config import TrainConfig, system_config
 from pix2pix_lib.cyclegan import make_cyclegan
 from pix2pix_lib.engine import fast_engine
-from pix2pix_lib.training import TrainConfig, make_trainer, system_config
+from pix2pix_lib.history import read_history
+from pix2pix_lib.run_folder import RunFolder
+from pix2pix_lib.training import StepRecord, make_trainer
 
 ROOT = Path(__file__).parent.parent
-TINY = ["--image-size", "32", "--depth", "4", "--base-channels", "4", "--disc-channels", "4", "--disc-layers", "1"]
+TINY = [
+    "--image-size",
+    "32",
+    "--depth",
+    "4",
+    "--base-channels",
+    "4",
+    "--disc-channels",
+    "4",
+    "--disc-layers",
+    "1",
+]
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return facades.write_dataset(tmp_path_factory.mktemp("data") / "facades", {"train": 12, "val": 3}, 32)
+    return facades.write_dataset(
+        tmp_path_factory.mktemp("data") / "facades", {"train": 12, "val": 3}, 32
+    )
 
 
 def start(data, out, *flags):
     """Start the command as a process of its own, as `python -m pix2pix_lib.train`."""
-    command = [sys.executable, "-m", "pix2pix_lib.train", "--data", str(data), "--out", str(out), *TINY, *flags]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pix2pix_lib.train",
+        "--data",
+        str(data),
+        "--out",
+        str(out),
+        *TINY,
+        *flags,
+    ]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(path, process, seconds=60):
@@ -72,18 +101,31 @@ def test_run_goes_on_for_more_epochs_and_refuses_to_overwrite(data, tmp_path, ca
     assert "seed was 0, is 1" in capsys.readouterr().err
 
 
-def test_run_says_when_nothing_is_left_to_do_and_when_too_few_epochs_are_asked_for(data, tmp_path, capsys, monkeypatch):
+def test_run_says_when_nothing_is_left_to_do_and_when_too_few_epochs_are_asked_for(
+    data, tmp_path, capsys, monkeypatch
+):
     command = ["--data", str(data), "--out", str(tmp_path / "run"), *TINY, "--resume", "--epochs"]
     assert train.main([*command[:-2], "--epochs", "2"]) == 0
     files = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
     capsys.readouterr()
-    monkeypatch.setattr(train, "load_datasets", lambda *_: pytest.fail("time was spent on the data"))
+    monkeypatch.setattr(
+        train, "load_datasets", lambda *_: pytest.fail("time was spent on the data")
+    )
     assert train.main([*command, "2"]) == 0
     output, errors = capsys.readouterr()
-    assert output.startswith("nothing left to do: ") and "finished run of 2 epochs" in output and errors == ""
+    assert (
+        output.startswith("nothing left to do: ")
+        and "finished run of 2 epochs" in output
+        and errors == ""
+    )
     assert train.main([*command, "1"]) == 2
-    assert "holds 2 finished epochs, but --epochs is 1; give a larger number" in capsys.readouterr().err
-    assert {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()} == files
+    assert (
+        "holds 2 finished epochs, but --epochs is 1; give a larger number"
+        in capsys.readouterr().err
+    )
+    assert {
+        file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()
+    } == files
 
 
 def test_every_kth_checkpoint_is_kept(data, tmp_path):
@@ -97,19 +139,25 @@ def test_every_kth_checkpoint_is_kept(data, tmp_path):
 
 
 def test_tensorboard_gets_losses_and_samples_once_each(data, tmp_path):
-    pytest.importorskip("tensorboard", reason="tensorboard is not installed: nothing to write its files with")
+    pytest.importorskip(
+        "tensorboard", reason="tensorboard is not installed: nothing to write its files with"
+    )
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     out = tmp_path / "run"
     command = ["--data", str(data), "--out", str(out), *TINY, "--tensorboard", "--epochs"]
     assert train.main([*command, "1"]) == 0
-    (out / "generator.json").unlink()  # as if it had been killed before it came to write this: it logs the epoch again
+    (
+        out / "generator.json"
+    ).unlink()  # as if it had been killed before it came to write this: it logs the epoch again
     assert train.main([*command, "2", "--resume"]) == 0
     events = EventAccumulator(str(out / "tensorboard")).Reload()
-    history = read_checkpoint(out / "checkpoints" / "last.pt")["history"]
+    history = read_history(out / "history.csv", StepRecord, 99)
     for name in ("loss_d", "loss_g_gan", "loss_g_l1"):
         logged = [(event.step, event.value) for event in events.Scalars(f"train/{name}")]
-        assert logged == [(record["step"], pytest.approx(record[name])) for record in history]
+        assert logged == [
+            (record.step, pytest.approx(getattr(record, name))) for record in history
+        ]
     assert [event.step for event in events.Scalars("validation/l1")] == [11, 23]
     for name in ("input", "output", "truth"):
         assert [event.step for event in events.Images(f"samples/{name}")] == [11, 23]
@@ -118,8 +166,10 @@ def test_tensorboard_gets_losses_and_samples_once_each(data, tmp_path):
 def test_tensorboard_that_is_missing_is_one_line_before_any_work(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert train.main(["--out", str(tmp_path / "run"), "--tensorboard"]) == 2
-    assert capsys.readouterr() == ("", "error: --tensorboard needs a package that is not installed: "
-                                       "pip install tensorboard\n")
+    assert capsys.readouterr() == (
+        "",
+        "error: --tensorboard needs a package that is not installed: pip install tensorboard\n",
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -138,17 +188,20 @@ def test_interrupted_run_keeps_checkpoint_and_usable_generator(data, tmp_path):
     load_generator(out / "generator.safetensors")
 
 
-@pytest.mark.parametrize(("flags", "words"), [
-    (["--data", "nowhere"], "nowhere: no such folder"),
-    (["--epochs", "0"], "epochs must be at least 1; got 0"),
-    (["--epochs", "many"], "invalid int value: 'many'"),
-    (["--norm", "bacth"], "invalid choice: 'bacth'"),
-    (["--unknown", "1"], "unrecognized arguments: --unknown 1"),
-    (["--device", "warp"], "device 'warp' cannot be used"),
-    (["--keep-every", "-1"], "keep_every must be 0 or more; got -1"),
-    (["--image-size", "100"], "multiples of 32"),
-    (["--resume", "--out", "nothing-here"], "no such checkpoint"),
-])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--data", "nowhere"], "nowhere: no such folder"),
+        (["--epochs", "0"], "epochs must be at least 1; got 0"),
+        (["--epochs", "many"], "invalid int value: 'many'"),
+        (["--norm", "bacth"], "invalid choice: 'bacth'"),
+        (["--unknown", "1"], "unrecognized arguments: --unknown 1"),
+        (["--device", "warp"], "device 'warp' cannot be used"),
+        (["--keep-every", "-1"], "keep_every must be 0 or more; got -1"),
+        (["--image-size", "100"], "multiples of 32"),
+        (["--resume", "--out", "nothing-here"], "no such checkpoint"),
+    ],
+)
 def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     given = [] if "--data" in flags else ["--data", str(ROOT / "data" / "sample")]
@@ -165,20 +218,35 @@ def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path, monkeypatch,
 def test_bad_input_leaves_no_traceback(data, tmp_path):
     process = start(data, tmp_path / "run", "--epochs", "0")
     output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output, errors) == (2, "", "error: epochs must be at least 1; got 0\n")
+    assert (process.returncode, output, errors) == (
+        2,
+        "",
+        "error: epochs must be at least 1; got 0\n",
+    )
 
 
 def test_loss_that_is_not_a_number_ends_the_run_with_one_line(data, tmp_path, capsys):
     out = tmp_path / "run"
-    assert train.main(["--data", str(data), "--out", str(out), "--epochs", "1", "--lr", "1e30", *TINY]) == 2
+    assert (
+        train.main(["--data", str(data), "--out", str(out), "--epochs", "1", "--lr", "1e30", *TINY])
+        == 2
+    )
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("error: loss_") and "at step" in message
     assert read_checkpoint(out / "checkpoints" / "last.pt")["epoch"] == 0
 
 
-@pytest.mark.parametrize(("before", "flags", "after"), [
-    ("bf16", [], "bf16"), ("float32", [], "float32"), ("float32", ["--precision", "bf16"], "bf16")])
-def test_run_goes_on_in_the_precision_in_which_it_began(before, flags, after, data, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("before", "flags", "after"),
+    [
+        ("bf16", [], "bf16"),
+        ("float32", [], "float32"),
+        ("float32", ["--precision", "bf16"], "bf16"),
+    ],
+)
+def test_run_goes_on_in_the_precision_in_which_it_began(
+    before, flags, after, data, tmp_path, capsys
+):
     command = ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu", *TINY]
     assert train.main([*command, "--epochs", "1", "--precision", before]) == 0
     assert f"precision {before}: as asked for" in capsys.readouterr().out
@@ -190,52 +258,62 @@ def test_run_goes_on_in_the_precision_in_which_it_began(before, flags, after, da
 
 def test_pairs_too_many_for_memory_are_read_from_their_files(data, tmp_path, monkeypatch):
     config = TrainConfig(image_size=32, depth=4)
-    in_memory, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
+    in_memory, _, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
     needed = 15 * 6 * 36**2  # 12 + 3 pairs, enlarged to 36x36 for the crop, a byte a value
-    monkeypatch.setattr(train, "free_memory", lambda device: 4 * needed)
-    from_files, validation = train.load_datasets(data, "auto", config, torch.device("cpu"))
+    monkeypatch.setattr(train, "available_memory", lambda device: 4 * needed)
+    from_files, validation, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
     assert (in_memory.in_memory, from_files.in_memory, validation.in_memory) == (True, False, False)
     for index in range(12):
         torch.manual_seed(index)
         expected = in_memory[index]
         torch.manual_seed(index)
         assert all(torch.equal(a, b) for a, b in zip(expected, from_files[index]))
-    monkeypatch.setattr(train, "free_memory", lambda device: 4 * needed + 4)
+    monkeypatch.setattr(train, "available_memory", lambda device: 4 * needed + 4)
     assert train.load_datasets(data, "auto", config, torch.device("cpu"))[0].in_memory
-    monkeypatch.setattr(train, "free_memory", lambda device: 0)
+    monkeypatch.setattr(train, "available_memory", lambda device: 0)
     out = tmp_path / "run"  # two processes read
-    assert train.main(["--data", str(data), "--out", str(out), "--precision", "float32", "--epochs", "1", *TINY]) == 0
+    assert (
+        train.main(
+            [
+                "--data",
+                str(data),
+                "--out",
+                str(out),
+                "--precision",
+                "float32",
+                "--epochs",
+                "1",
+                *TINY,
+            ]
+        )
+        == 0
+    )
 
 
-@pytest.mark.parametrize(("device", "batch_size", "wanted", "steps", "compiled"), [
-    ("cpu", 1, "auto", 10**9, False), ("cpu", 1, "on", 1, True), ("cuda", 16, "auto", 10**4 - 1, False),
-    ("cuda", 16, "auto", 10**4, True), ("cuda", 16, "off", 10**9, False), ("cuda", 1, "auto", 10**9, False)])
-def test_only_long_runs_on_a_gpu_are_compiled(device, batch_size, wanted, steps, compiled, monkeypatch):
-    arguments = train.make_parser().parse_args(["--compile", wanted, "--precision", "bf16"])
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    engine = train.pick_engine(arguments, TrainConfig(batch_size=batch_size), torch.device(device), steps)
-    assert engine.compiled == compiled
+@pytest.mark.parametrize("asked", [True, False])
+def test_networks_are_compiled_only_if_asked_for(asked):
+    """Nothing that was measured on two cores repays compiling, and a GPU has not been tried."""
+    options = train.RunOptions(precision="bf16", compile=asked)
+    plan = train.Plan(TrainConfig(), None, "auto")
+    assert train.run_engine(options, plan, torch.device("cpu")).compiled == asked
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_several_processes_record_no_graph(together, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    monkeypatch.setattr(train.processes, "joined", lambda: together)
-    monkeypatch.setattr(train.processes, "rank", lambda: 1)
-    arguments = train.make_parser().parse_args(["--precision", "bf16"])
-    assert train.pick_engine(arguments, TrainConfig(), torch.device("cuda"), 1).graph != together
-    assert not train.pick_engine(arguments, system_config("cyclegan"), torch.device("cuda"), 1).graph  # it has pools
-
-
-def test_every_field_of_the_config_is_a_flag_with_its_default():
-    arguments = train.make_parser().parse_args([])
-    assert TrainConfig(**{f.name: getattr(arguments, f.name) for f in fields(TrainConfig)}) == TrainConfig()
-    changed = train.make_parser().parse_args(["--no-flip", "--lambda-l1", "7", "--image-size", "64"])
-    assert (changed.flip, changed.lambda_l1, changed.image_size) == (False, 7.0, 64)
+def test_every_field_of_the_config_is_a_flag(capsys):
+    values = {"str": "own", "int": "7", "float": "0.25"}
+    for option in fields(TrainConfig):
+        flag = "--" + option.name.replace("_", "-")
+        if isinstance(option.default, bool):
+            given, expected = ["--no-" + flag[2:]], False
+        else:
+            text = (option.metadata["choices"] or [values[type(option.default).__name__]])[-1]
+            given, expected = [flag, text], type(option.default)(text)
+        options = train.read_options(train.parse(given))
+        assert options.settings == {option.name: expected}
+    assert train.read_options(train.parse([])) == train.RunOptions()
 
 
 def test_dataset_without_splits_gives_up_every_tenth_pair(data):
-    (train_pairs,), (val_pairs,) = train.split_pairs(data / "train", "auto")
+    (train_pairs,), (val_pairs,) = train.split_images(data / "train", "auto", unpaired=False)
     names = sorted(p.name for p in (data / "train").iterdir())
     assert [p.a.name for p in val_pairs] == names[::10]
     assert {p.a.name for p in train_pairs} | {p.a.name for p in val_pairs} == set(names)
@@ -243,7 +321,7 @@ def test_dataset_without_splits_gives_up_every_tenth_pair(data):
 
 
 def test_without_data_the_facades_are_made(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "DATA_FOLDER", tmp_path)
+    monkeypatch.setattr(train, "generated_data", lambda: tmp_path)
     monkeypatch.setattr(facades.default_dataset, "__defaults__", (128, 6, 3, 0, None))
     assert train.main(["--out", str(tmp_path / "run"), "--epochs", "1", *TINY]) == 0
     assert len(list((tmp_path / "facades_32" / "train").iterdir())) == 6
@@ -254,12 +332,135 @@ def test_real_facades_train_from_the_command_line(tmp_path, capsys):
     folder = os.environ.get("REAL_FACADES_DIR")
     if not folder:
         pytest.skip("REAL_FACADES_DIR is not set: no real facades to train on")
-    command = ["--data", folder, "--out", str(tmp_path / "run"), "--image-size", "32", "--epochs", "3",
-               "--batch-size", "4", "--norm", "instance", *TINY[2:]]
+    command = [
+        "--data",
+        folder,
+        "--out",
+        str(tmp_path / "run"),
+        "--image-size",
+        "32",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "4",
+        "--norm",
+        "instance",
+        *TINY[2:],
+    ]
     assert train.main(command) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "validation L1" in line]
     errors = [float(line.split("validation L1 ")[1].split(";")[0]) for line in lines]
     assert errors[-1] < errors[0] < 1
+
+
+# --- going on ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(data, tmp_path):
+    """A run of one epoch that none of the defaults describes."""
+    out = tmp_path / "run"
+    flags = ["--norm", "instance", "--lambda-l1", "10", "--precision", "float32", *TINY]
+    assert train.main(["--data", str(data), "--out", str(out), "--epochs", "1", *flags]) == 0
+    return out
+
+
+def test_resume_alone_goes_on_with_settings_and_data_of_the_run(begun, capsys):
+    assert train.main(["--resume", "--out", str(begun)]) == 0
+    assert "nothing left to do" in capsys.readouterr().out
+    assert train.main(["--resume", "--out", str(begun), "--epochs", "2"]) == 0
+    output = capsys.readouterr().out
+    assert "12 pairs to train on, 3 to validate on" in output and "precision float32" in output
+    config = json.loads((begun / "config.json").read_text())
+    assert (config["norm"], config["lambda_l1"], config["epochs"]) == ("instance", 10.0, 2)
+
+
+def test_what_may_change_on_resume_changes(begun, capsys):
+    flags = "--epochs 3 --lr 1e-5 --precision bf16 --workers 1 --device cpu".split()
+    assert train.main(["--resume", "--out", str(begun), *flags]) == 0
+    state = read_checkpoint(begun / "checkpoints" / "last.pt")
+    assert (state["epoch"], state["config"]["lr"], state["precision"]) == (3, 1e-5, "bf16")
+    assert state["optimizer_g"]["param_groups"][0]["lr"] < 1e-5  # it falls in the second half
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--norm", "batch"], "norm was instance, is batch"),
+        (["--seed", "1", "--no-flip"], "seed was 0, is 1; flip was True, is False"),
+        (["--system", "paper"], "system was own, is paper"),
+        (["--epochs", "0"], "epochs must be at least 1; got 0"),
+        (["--data", "data/sample"], "that were 12 and 3 from "),
+    ],
+)
+def test_anything_else_that_changes_is_named_with_both_values(flags, words, begun, capsys):
+    before = {file: file.read_bytes() for file in begun.rglob("*") if file.is_file()}
+    assert train.main(["--resume", "--out", str(begun), "--epochs", "2", *flags]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert words in error
+    if "--data" in flags:
+        assert f"these are 28 and 6 from {ROOT / 'data' / 'sample'}" in error
+    assert {file: file.read_bytes() for file in begun.rglob("*") if file.is_file()} == before
+
+
+def test_data_may_have_moved_but_not_changed(data, begun, tmp_path, capsys):
+    moved = shutil.copytree(data, tmp_path / "moved")
+    command = ["--resume", "--out", str(begun), "--data", str(moved), "--epochs"]
+    assert train.main([*command, "2"]) == 0
+    (moved / "train" / "0003.png").unlink()
+    capsys.readouterr()
+    assert train.main([*command, "3"]) == 2
+    assert "11 and 3 from" in capsys.readouterr().err
+    shutil.rmtree(moved)  # now the place that the checkpoint knows
+    assert train.main([*command[:-3], "--epochs", "3"]) == 2
+    assert f"{moved}: no such folder" in capsys.readouterr().err
+
+
+def test_forgotten_data_are_those_of_the_run_and_not_the_facades(begun, capsys, monkeypatch):
+    monkeypatch.setattr(train, "default_dataset", lambda *_, **__: pytest.fail("made facades"))
+    assert train.main(["--resume", "--out", str(begun), "--epochs", "2"]) == 0
+
+
+def test_checkpoint_is_read_once(begun, monkeypatch):
+    reads, read = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda *a, **k: reads.append(a) or read(*a, **k))
+    assert train.main(["--resume", "--out", str(begun), "--epochs", "2"]) == 0
+    assert len(reads) == 1
+
+
+def test_generator_of_the_user_s_own_in_the_folder_is_left_alone(begun, capsys):
+    """It is not taken for a result of the run, however old or broken it is."""
+    (begun / "generator_best.safetensors").write_text("mine")
+    (begun / "generator_best.json").write_text('{"network": "generator", "epochs": 0}')
+    assert train.main(["--resume", "--out", str(begun)]) == 0
+    assert "nothing left to do" in capsys.readouterr().out
+
+
+# --- errors ------------------------------------------------------------------------------------
+
+
+def test_traceback_is_shown_with_debug_and_for_our_own_bugs(data, tmp_path):
+    plain = start(data, tmp_path / "a", "--epochs", "0").communicate(timeout=60)[1]
+    debug = start(data, tmp_path / "a", "--epochs", "0", "--debug").communicate(timeout=60)[1]
+    assert plain == "error: epochs must be at least 1; got 0\n"
+    assert debug.startswith("Traceback") and debug.endswith(plain)
+
+
+@pytest.mark.parametrize("bug", [ValueError("too many values"), TypeError("NoneType"), KeyError(3)])
+def test_bug_of_ours_keeps_its_traceback(bug, data, tmp_path, monkeypatch):
+    """A ValueError that we did not raise on purpose says nothing to a person at a keyboard."""
+
+    def fail(*_):
+        raise bug
+
+    monkeypatch.setattr(train, "load_datasets", fail)
+    with pytest.raises(type(bug)):
+        train.main(["--data", str(data), "--out", str(tmp_path / "run"), *TINY])
+
+
+def test_image_too_small_for_a_resnet_is_named(capsys):
+    assert train.main("--system cyclegan --image-size 4 --disc-layers 0".split()) == 2
+    assert "image_size must be at least 8 here; got 4" in capsys.readouterr().err
 
 
 # --- systems ----------------------------------------------------------------------------------------------------------
@@ -269,42 +470,78 @@ NARROW = ["--base-channels", "1", "--disc-channels", "1", "--epochs", "1", "--pr
 
 @pytest.fixture(scope="module")
 def large_data(tmp_path_factory):
-    return facades.write_dataset(tmp_path_factory.mktemp("data") / "large", {"train": 2, "val": 1}, 256)
+    return facades.write_dataset(
+        tmp_path_factory.mktemp("data") / "large", {"train": 2, "val": 1}, 256
+    )
 
 
 @pytest.mark.parametrize("system", ["paper", "instance3x3", "upsample4x4", "shallow"])
 def test_each_system_trains_with_the_defaults_of_its_note(system, large_data, tmp_path):
     out = tmp_path / "run"
-    assert train.main(["--system", system, "--data", str(large_data), "--out", str(out), *NARROW]) == 0
+    assert (
+        train.main(["--system", system, "--data", str(large_data), "--out", str(out), *NARROW]) == 0
+    )
     config = system_config(system, base_channels=1, disc_channels=1, epochs=1)
     assert json.loads((out / "config.json").read_text()) == asdict(config)
     generator, loaded = load_generator(out / "generator.safetensors")
     assert loaded == config
-    assert generator.state_dict().keys() == getattr(systems, system)(3, 3, 1, 1)[0].state_dict().keys()
+    assert (
+        generator.state_dict().keys() == getattr(systems, system)(3, 3, 1, 1)[0].state_dict().keys()
+    )
 
 
 def test_notes_have_their_own_loss_order_batch_and_learning_rate():
     trained = {name: system_config(name) for name in systems.SETTINGS}
-    assert {name: (c.objective, c.first, c.batch_size, c.lr, c.epochs, c.lambda_l1) for name, c in trained.items()} == {
+    assert {
+        name: (c.objective, c.update_first, c.batch_size, c.lr, c.epochs, c.lambda_l1)
+        for name, c in trained.items()
+    } == {
         "paper": ("vanilla", "discriminator", 1, 2e-4, 200, 100.0),
         "instance3x3": ("lsgan", "discriminator", 32, 2e-4, 100, 100.0),
         "upsample4x4": ("lsgan", "generator", 1, 2e-4, 200, 100.0),
         "shallow": ("vanilla", "discriminator", 1, 2e-4, 200, 100.0),
-        "cyclegan": ("lsgan", "generator", 1, 2e-4, 200, 100.0)}
+        "cyclegan": ("lsgan", "generator", 1, 2e-4, 200, 100.0),
+    }
     assert all((c.beta1, c.beta2) == (0.5, 0.999) for c in trained.values())
 
 
-@pytest.mark.parametrize(("flags", "words"), [
-    (["--system", "paper", "--depth", "5"], "depth must be 8 in the system paper; got 5"),
-    (["--system", "instance3x3", "--objective", "hinge"], "objective must be lsgan in the system instance3x3"),
-    (["--system", "shallow", "--norm", "batch"], "norm must be instance in the system shallow; got batch"),
-    (["--system", "cyclegan", "--depth", "3"], "depth must be 2 with a ResNet, which halves twice; got 3"),
-    (["--system", "cyclegan", "--lambda-gan", "0", "--cycle", "none", "--lambda-identity", "0"],
-     "lambda_gan is 0 and so are the cycle and identity losses"),
-    (["--system", "cyclegan", "--pool-size", "-1"], "pool_size must be 0 or more; got -1"),
-])
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--system", "paper", "--depth", "5"], "depth must be 8 in the system paper; got 5"),
+        (
+            ["--system", "instance3x3", "--objective", "hinge"],
+            "objective must be lsgan in the system instance3x3",
+        ),
+        (
+            ["--system", "shallow", "--norm", "batch"],
+            "norm must be instance in the system shallow; got batch",
+        ),
+        (
+            ["--system", "cyclegan", "--depth", "3"],
+            "depth must be 2 with a ResNet, which halves twice; got 3",
+        ),
+        (
+            [
+                "--system",
+                "cyclegan",
+                "--lambda-gan",
+                "0",
+                "--cycle",
+                "none",
+                "--lambda-identity",
+                "0",
+            ],
+            "lambda_gan is 0 and so are the cycle and identity losses",
+        ),
+        (["--system", "cyclegan", "--pool-size", "-1"], "pool_size must be 0 or more; got -1"),
+    ],
+)
 def test_settings_that_a_system_cannot_have_are_named(flags, words, large_data, tmp_path, capsys):
-    assert train.main([*flags, *NARROW, "--data", str(large_data), "--out", str(tmp_path / "run")]) == 2
+    assert (
+        train.main([*flags, *NARROW, "--data", str(large_data), "--out", str(tmp_path / "run")])
+        == 2
+    )
     assert words in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -316,7 +553,9 @@ def test_unknown_system_is_named(capsys):
     assert "invalid choice: 'pix3pix'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("flags", "size"), [([], 128), (["--system", "paper"], 256), (["--system", "shallow"], 128)])
+@pytest.mark.parametrize(
+    ("flags", "size"), [([], 128), (["--system", "paper"], 256), (["--system", "shallow"], 128)]
+)
 def test_help_shows_the_defaults_of_the_system(flags, size, capsys):
     with pytest.raises(SystemExit):
         train.main([*flags, "--help"])
@@ -324,15 +563,36 @@ def test_help_shows_the_defaults_of_the_system(flags, size, capsys):
     assert f"a multiple of 2^depth (default: {size})" in words
 
 
-CYCLE = ["--system", "cyclegan", "--image-size", "32", "--base-channels", "2", "--blocks", "1", "--disc-channels", "2",
-         "--disc-layers", "1", "--pool-size", "3", "--precision", "float32"]
+CYCLE = [
+    "--system",
+    "cyclegan",
+    "--image-size",
+    "32",
+    "--base-channels",
+    "2",
+    "--blocks",
+    "1",
+    "--disc-channels",
+    "2",
+    "--disc-layers",
+    "1",
+    "--pool-size",
+    "3",
+    "--precision",
+    "float32",
+]
 
 
 @pytest.fixture(scope="module")
 def two_folders(tmp_path_factory):
     """Folders that share nothing: other numbers, other names, other sizes."""
     root = tmp_path_factory.mktemp("unpaired")
-    for folder, count, size in (("trainA", 5, 32), ("trainB", 4, 48), ("valA", 2, 32), ("valB", 1, 64)):
+    for folder, count, size in (
+        ("trainA", 5, 32),
+        ("trainB", 4, 48),
+        ("valA", 2, 32),
+        ("valB", 1, 64),
+    ):
         (root / folder).mkdir()
         for number in range(count):
             pixels = facades.make_pair(number, size).photo
@@ -351,7 +611,12 @@ def test_cyclegan_trains_on_two_folders_and_writes_both_generators(two_folders, 
     assert len(rows) == 10 and float(rows[0]["loss_cycle_b"]) > 0
     for name, direction in (("generator_ab", "AtoB"), ("generator_ba", "BtoA")):
         generator, config = load_generator(out / f"{name}.safetensors")
-        assert config.direction == direction and generator(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
+        assert config.direction == direction and generator(torch.zeros(1, 3, 32, 32)).shape == (
+            1,
+            3,
+            32,
+            32,
+        )
     with Image.open(out / "samples" / "epoch_002.png") as picture:
         assert picture.height > 1.5 * picture.width  # six rows of two
 
@@ -362,13 +627,14 @@ def test_cyclegan_resumes_exactly_from_the_command_line(two_folders, tmp_path):
     whole = read_checkpoint(tmp_path / "whole" / "checkpoints" / "last.pt")
     engine = fast_engine("float32", torch.device("cpu"))  # that of the command
     first = make_cyclegan(TrainConfig(**whole["config"]), engine=engine)
-    data, _ = train.load_datasets(two_folders, "auto", first.config, torch.device("cpu"))
+    data, _, _ = train.load_datasets(two_folders, "auto", first.config, torch.device("cpu"))
     for _ in first.run_epoch(data):
         pass
     save_checkpoint(tmp_path / "half" / "checkpoints" / "last.pt", first)
     assert train.main([*command, "--out", str(tmp_path / "half"), "--resume"]) == 0
     half = read_checkpoint(tmp_path / "half" / "checkpoints" / "last.pt")
-    assert half["history"] == whole["history"]
+    histories = [(tmp_path / name / "history.csv").read_text() for name in ("half", "whole")]
+    assert histories[0] == histories[1] and histories[0].count("\n") == 11
     for name in ("generator_ab", "generator_ba", "discriminator_a", "discriminator_b"):
         assert all(torch.equal(half[name][key], value) for key, value in whole[name].items())
     assert torch.equal(half["pool_a"], whole["pool_a"]) and len(half["pool_b"]) == 3
@@ -377,7 +643,9 @@ def test_cyclegan_resumes_exactly_from_the_command_line(two_folders, tmp_path):
 def test_cyclegan_takes_pairs_apart(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert train.main([*CYCLE, "--data", str(data), "--out", str(out), "--epochs", "1"]) == 0
-    assert "12 and 12 unpaired images to train on, 3 and 3 to validate on" in capsys.readouterr().out
+    assert (
+        "12 and 12 unpaired images to train on, 3 and 3 to validate on" in capsys.readouterr().out
+    )
 
 
 def test_results_of_cyclegan_that_a_kill_left_half_written_are_written_again(two_folders, tmp_path):
@@ -386,6 +654,11 @@ def test_results_of_cyclegan_that_a_kill_left_half_written_are_written_again(two
     card = out / "generator_ba.json"
     whole = card.read_text()
     card.write_text(whole.replace('"epochs": 1,\n  "validation', '"epochs": 0,\n  "validation'))
-    assert train.results_epoch(out) == 0
-    assert train.main([*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "1", "--resume"]) == 0
+    assert RunFolder(out).results_epoch(system_config("cyclegan")) == 0
+    assert (
+        train.main(
+            [*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "1", "--resume"]
+        )
+        == 0
+    )
     assert card.read_text() == whole

@@ -7,10 +7,17 @@ import shutil
 import pytest
 import torch
 
-from pix2pix_lib.data import facade_tensors
-from pix2pix_lib.facades import split_seeds
-from pix2pix_lib.trained import FOLDER, PERCENTS, load_history, load_snapshot, load_snapshots, weights_file
-from pix2pix_lib.training import make_trainer, translate
+from pix2pix_lib.facades import facade_tensors, split_seeds
+from pix2pix_lib.inference import translate
+from pix2pix_lib.trained import (
+    FOLDER,
+    PERCENTS,
+    load_history,
+    load_snapshot,
+    load_snapshots,
+    weights_file,
+)
+from pix2pix_lib.training import make_trainer
 
 
 @pytest.fixture(scope="module")
@@ -41,19 +48,28 @@ def test_first_snapshot_is_the_untrained_network_of_its_seed(snapshots):
 
 def test_card_says_how_good_the_generator_is(snapshots, pairs):
     real_a, real_b = pairs
-    errors = [float((translate(s.generator, real_a) - real_b).abs().mean()) for s in (snapshots[0], snapshots[-1])]
+    errors = [
+        float((translate(s.generator, real_a) - real_b).abs().mean())
+        for s in (snapshots[0], snapshots[-1])
+    ]
     assert errors[1] < 0.9 * errors[0]
     for error, snapshot in zip(errors, (snapshots[0], snapshots[-1])):
-        assert error == pytest.approx(snapshot.validation_l1, abs=0.06)  # the card's figure is over 100 facades
+        assert error == pytest.approx(
+            snapshot.validation_l1, abs=0.06
+        )  # the card's figure is over 100 facades
 
 
-def test_trained_discriminator_prefers_true_photos_and_the_untrained_one_cannot_tell(snapshots, pairs):
+def test_trained_discriminator_prefers_true_photos_and_the_untrained_one_cannot_tell(
+    snapshots, pairs
+):
     real_a, real_b = pairs
     margins = {}
     with torch.no_grad():
         for s in (snapshots[0], snapshots[-1]):
             fake_b = translate(s.generator, real_a)
-            margins[s.percent] = float((s.discriminator(real_a, real_b) - s.discriminator(real_a, fake_b)).mean())
+            margins[s.percent] = float(
+                (s.discriminator(real_a, real_b) - s.discriminator(real_a, fake_b)).mean()
+            )
     assert margins[100] > 1 and abs(margins[0]) < 0.5
 
 
@@ -69,7 +85,9 @@ def test_shipped_files_stay_below_8_megabytes_and_name_their_origin():
     for kind in ("generator", "discriminator"):
         for percent in PERCENTS:
             card = json.loads(weights_file(kind, percent).with_suffix(".json").read_text())
-            assert card["command"] == "python -m benchmarks.weights" and card["licence"] == "CC0-1.0"
+            assert (
+                card["command"] == "python -m benchmarks.weights" and card["licence"] == "CC0-1.0"
+            )
             assert "procedural facades" in card["trained_on"] and card["config"]["seed"] == 0
 
 

@@ -11,17 +11,10 @@ import torch.nn.functional as F
 from torch.utils.data import TensorDataset
 
 from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint
-from pix2pix_lib.training import (
-    StepRecord,
-    TrainConfig,
-    as_floats,
-    check_finite,
-    learning_rate,
-    make_generator,
-    make_trainer,
-    translate,
-    validation_l1,
-)
+from pix2pix_lib.config import TrainConfig, make_generator
+from pix2pix_lib.inference import translate
+from pix2pix_lib.trainer import _finite, as_floats, learning_rate
+from pix2pix_lib.training import StepRecord, make_trainer, validation_l1
 
 
 def run(trainer, dataset, epochs):
@@ -72,7 +65,9 @@ def test_d_step_leaves_g_untouched(tiny_config, batch, device):
 
 
 def test_g_step_leaves_d_untouched(tiny_config, batch):
-    trainer = make_trainer(replace(tiny_config, disc_norm="instance"))  # batch norm would still count running averages
+    trainer = make_trainer(
+        replace(tiny_config, disc_norm="instance")
+    )  # batch norm would still count running averages
     real_a, real_b = batch
     fake_b = trainer.generator(real_a)
     before_g, before_d = snapshot(trainer.generator), snapshot(trainer.discriminator)
@@ -88,7 +83,10 @@ def test_steps_are_those_of_the_paper_written_out(tiny_config, batch, lambda_l1)
     trainer = make_trainer(replace(tiny_config, lambda_l1=lambda_l1, dropout=0.0))
     g, d = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
     adam = {"lr": 4e-4, "betas": (0.5, 0.999)}
-    optimizer_g, optimizer_d = torch.optim.Adam(g.parameters(), **adam), torch.optim.Adam(d.parameters(), **adam)
+    optimizer_g, optimizer_d = (
+        torch.optim.Adam(g.parameters(), **adam),
+        torch.optim.Adam(d.parameters(), **adam),
+    )
     real_a, real_b = batch
     for _ in range(3):
         record = trainer.step(real_a, real_b)
@@ -104,19 +102,25 @@ def test_steps_are_those_of_the_paper_written_out(tiny_config, batch, lambda_l1)
         optimizer_g.step()
         assert torch.equal(record.loss_d, loss_d) and torch.equal(record.loss_g_gan, loss_gan)
         torch.testing.assert_close(record.loss_g_l1, loss_l1)
-    assert same(snapshot(g), snapshot(trainer.generator)) and same(snapshot(d), snapshot(trainer.discriminator))
+    assert same(snapshot(g), snapshot(trainer.generator)) and same(
+        snapshot(d), snapshot(trainer.discriminator)
+    )
 
 
 def test_the_generator_can_be_asked_to_learn_first(tiny_config, batch):
     """As in the colorization note: G is then judged by the D of the step before, and D by the same fake_b."""
     real_a, real_b = batch
-    trainer = make_trainer(replace(tiny_config, first="generator", dropout=0.0, disc_norm="instance"))
+    trainer = make_trainer(
+        replace(tiny_config, update_first="generator", dropout=0.0, disc_norm="instance")
+    )
     g, d = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
     record, fake_b = trainer.step(real_a, real_b), g(real_a)
     torch.testing.assert_close(record.loss_g_gan, F.softplus(-d(real_a, fake_b)).mean().detach())
     loss_d = 0.5 * (F.softplus(-d(real_a, real_b)).mean() + F.softplus(d(real_a, fake_b)).mean())
     torch.testing.assert_close(record.loss_d, loss_d.detach())
-    usual = make_trainer(replace(tiny_config, dropout=0.0, disc_norm="instance")).step(real_a, real_b)
+    usual = make_trainer(replace(tiny_config, dropout=0.0, disc_norm="instance")).step(
+        real_a, real_b
+    )
     assert usual.loss_d == record.loss_d and usual.loss_g_gan != record.loss_g_gan
 
 
@@ -125,7 +129,9 @@ def test_an_epoch_trains_whatever_mode_the_networks_were_in(tiny_config, tiny_pa
     for network in trainer.networks.values():
         network.eval()
     next(trainer.run_epoch(tiny_pairs))
-    assert all(module.training for network in trainer.networks.values() for module in network.modules())
+    assert all(
+        module.training for network in trainer.networks.values() for module in network.modules()
+    )
 
 
 def test_without_adversarial_weight_d_does_not_learn(tiny_config, batch):
@@ -156,7 +162,11 @@ def test_each_epoch_uses_its_learning_rate(tiny_config, tiny_pairs):
     trainer = make_trainer(tiny_config)
     for epoch in range(tiny_config.epochs):
         run(trainer, tiny_pairs, 1)
-        used = {group["lr"] for o in (trainer.optimizer_g, trainer.optimizer_d) for group in o.param_groups}
+        used = {
+            group["lr"]
+            for o in (trainer.optimizer_g, trainer.optimizer_d)
+            for group in o.param_groups
+        }
         assert used == {learning_rate(tiny_config, epoch)}
 
 
@@ -169,7 +179,7 @@ def test_epoch_takes_every_pair_once_in_a_new_order(tiny_config, tiny_pairs):
             return super().__getitem__(index)
 
     run(make_trainer(tiny_config), Spy(*tiny_pairs.tensors), 3)
-    orders = [tuple(seen[i:i + 5]) for i in (0, 5, 10)]
+    orders = [tuple(seen[i : i + 5]) for i in (0, 5, 10)]
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
     assert len(set(orders)) > 1
 
@@ -195,7 +205,9 @@ def with_and_without_a_break(make, config, dataset, file):
 
 
 def test_resume_is_bit_exact(tiny_config, tiny_pairs, tmp_path):
-    straight, second = with_and_without_a_break(make_trainer, tiny_config, tiny_pairs, tmp_path / "last.pt")
+    straight, second = with_and_without_a_break(
+        make_trainer, tiny_config, tiny_pairs, tmp_path / "last.pt"
+    )
     assert_same_state(straight.state_dict(), second.state_dict())
 
 
@@ -240,9 +252,11 @@ def test_loss_that_is_not_a_number_stops_and_names_the_step(tiny_config, tiny_pa
 def test_first_loss_that_is_not_finite_is_named(bad):
     losses = [torch.tensor([0.5, 0.7, 0.2]), torch.tensor([0.5, bad, bad])]
     records = [StepRecord(2, 10 + index, *row) for index, row in enumerate(losses)]
-    check_finite(records[:1])
-    with pytest.raises(FloatingPointError, match=r"loss_g_gan became -?(nan|inf) at step 11 \(epoch 2\)"):
-        check_finite(records)
+    _finite(records[:1])
+    with pytest.raises(
+        FloatingPointError, match=r"loss_g_gan became -?(nan|inf) at step 11 \(epoch 2\)"
+    ):
+        _finite(records)
 
 
 def test_translate_leaves_no_trace(tiny_config, batch):
@@ -263,7 +277,9 @@ def test_translation_of_an_image_does_not_depend_on_its_batch(tiny_config, batch
 
 def test_translation_uses_dropout_and_the_statistics_of_the_image(tiny_config, batch):
     generator = make_generator(tiny_config)
-    assert not torch.equal(translate(generator, batch[0], seed=0), translate(generator, batch[0], seed=1))
+    assert not torch.equal(
+        translate(generator, batch[0], seed=0), translate(generator, batch[0], seed=1)
+    )
     still = make_generator(replace(tiny_config, dropout=0.0))
     for module in still.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -291,19 +307,25 @@ def test_no_records_give_no_floats():
     assert as_floats([]) == []
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"epochs": 0}, "epochs must be at least 1; got 0"),
-    ({"batch_size": -1}, "batch_size must be at least 1; got -1"),
-    ({"in_channels": 2}, "in_channels must be 1 or 3; got 2"),
-    ({"lr": 0.0}, "lr must be positive"),
-    ({"lr": math.nan}, "lr must be positive"),
-    ({"beta1": 1.0}, r"beta1 must be in \[0, 1\)"),
-    ({"load_size": 100}, "load_size must be 0 or at least image_size; got 100"),
-    ({"image_size": 32, "disc_layers": 4}, "disc_layers must be smaller for images of 32 pixels .*; got 4"),
-    ({"direction": "b2a"}, "direction must be one of AtoB, BtoA; got 'b2a'"),
-    ({"norm": "Batch"}, "norm must be one of batch, instance"),
-    ({"lambda_gan": 0.0, "lambda_l1": 0.0}, "nothing to learn from"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1; got 0"),
+        ({"batch_size": -1}, "batch_size must be at least 1; got -1"),
+        ({"in_channels": 2}, "in_channels must be 1 or 3; got 2"),
+        ({"lr": 0.0}, "lr must be positive"),
+        ({"lr": math.nan}, "lr must be positive"),
+        ({"beta1": 1.0}, r"beta1 must be in \[0, 1\)"),
+        ({"load_size": 100}, "load_size must be 0 or at least image_size; got 100"),
+        (
+            {"image_size": 32, "disc_layers": 4},
+            "disc_layers must be smaller for images of 32 pixels .*; got 4",
+        ),
+        ({"direction": "b2a"}, "direction must be one of AtoB, BtoA; got 'b2a'"),
+        ({"norm": "Batch"}, "norm must be one of batch, instance"),
+        ({"lambda_gan": 0.0, "lambda_l1": 0.0}, "nothing to learn from"),
+    ],
+)
 def test_bad_setting_is_refused_with_its_range(change, words):
     with pytest.raises(ValueError, match=words):
         TrainConfig(**change)

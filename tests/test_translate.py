@@ -16,9 +16,15 @@ from torch import nn
 
 from pix2pix_lib import translate as command
 from pix2pix_lib.checkpoints import load_generator, save_generator
+from pix2pix_lib.config import make_generator
 from pix2pix_lib.images import read_image, to_float, to_uint8
-from pix2pix_lib.tiling import tile_starts, tile_weights, translate_padded, translate_tiled
-from pix2pix_lib.training import make_generator, translate
+from pix2pix_lib.inference import (
+    tile_starts,
+    tile_weights,
+    translate,
+    translate_padded,
+    translate_tiled,
+)
 
 ROOT = Path(__file__).parent.parent
 STEP = 16  # the tiny generator halves images four times
@@ -53,7 +59,9 @@ def write_weights(path, config):
 
 
 def write_picture(path, height, width):
-    pixels = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(height * width).integers(
+        0, 256, (height, width, 3), dtype=np.uint8
+    )
     Image.fromarray(pixels).save(path)
 
 
@@ -67,7 +75,11 @@ def run(*arguments):
 
 def files(folder):
     """Return every file below a folder with its bytes."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def a_batch(height, width, channels=3):
@@ -105,7 +117,9 @@ def test_edges_are_mirrored_or_repeated_where_there_is_too_little_to_mirror():
 # Tiles
 
 
-tiles_and_overlaps = st.integers(1, 40).flatmap(lambda tile: st.tuples(st.just(tile), st.integers(0, tile - 1)))
+tiles_and_overlaps = st.integers(1, 40).flatmap(
+    lambda tile: st.tuples(st.just(tile), st.integers(0, tile - 1))
+)
 
 
 @settings(deadline=None)
@@ -127,7 +141,7 @@ def test_weights_of_all_tiles_sum_to_one_at_every_pixel(length, sizes):
     total = torch.zeros(length, dtype=torch.float64)
     for start, weights in tile_weights(length, *sizes):
         assert (weights > 0).all()
-        total[start:start + len(weights)] += weights
+        total[start : start + len(weights)] += weights
     assert torch.allclose(total, torch.ones_like(total), rtol=0, atol=1e-12)
 
 
@@ -138,7 +152,9 @@ def test_tiles_cover_the_side_with_the_overlap_and_are_as_few_as_can_be(length, 
     starts = tile_starts(length, tile, overlap)
     assert starts[0] == 0 and starts[-1] == max(0, length - tile)
     assert all(0 < after - before <= tile - overlap for before, after in pairwise(starts))
-    assert tile + (len(starts) - 2) * (tile - overlap) < length or len(starts) == 1  # one fewer would not reach the end
+    assert (
+        tile + (len(starts) - 2) * (tile - overlap) < length or len(starts) == 1
+    )  # one fewer would not reach the end
 
 
 def test_tiles_of_different_tone_blend_without_a_step():
@@ -167,7 +183,9 @@ def test_tiles_that_cannot_be_are_refused(tile, overlap):
 
 def test_folder_is_translated_with_names_and_sizes_kept(weights, photos, tmp_path, capsys):
     before = files(photos)
-    assert run("--weights", weights, "--input", photos, "--out", tmp_path / "out", "--seed", "5") == 0
+    assert (
+        run("--weights", weights, "--input", photos, "--out", tmp_path / "out", "--seed", "5") == 0
+    )
     assert sorted(files(tmp_path / "out")) == ["castle.png", "old.barn.png"]
     with Image.open(tmp_path / "out" / "castle.png") as result:
         assert (result.format, result.mode, result.size) == ("PNG", "RGB", (50, 37))
@@ -175,7 +193,9 @@ def test_folder_is_translated_with_names_and_sizes_kept(weights, photos, tmp_pat
     for name in ("castle.jpg", "old.barn.png"):
         real_a = to_float(read_image(photos / name))[None]
         expected = translate_padded(lambda x: translate(generator, x, seed=5), real_a, STEP)
-        assert torch.equal(read_image(tmp_path / "out" / f"{Path(name).stem}.png"), to_uint8(expected)[0])
+        assert torch.equal(
+            read_image(tmp_path / "out" / f"{Path(name).stem}.png"), to_uint8(expected)[0]
+        )
     assert files(photos) == before
     assert "translating" in capsys.readouterr().err
 
@@ -214,13 +234,19 @@ def test_without_dropout_norms_still_use_the_image_and_no_running_averages(weigh
 
 
 def test_tiles_of_the_command_are_the_blended_tiles_of_the_generator(weights, photos, tmp_path):
-    image = translated(weights, photos / "castle.jpg", tmp_path / "out", "--tile", "32", "--overlap", "10")
+    image = translated(
+        weights, photos / "castle.jpg", tmp_path / "out", "--tile", "32", "--overlap", "10"
+    )
     generator, _ = load_generator(weights)
     real_a = to_float(read_image(photos / "castle.jpg"))[None]
-    assert torch.equal(image, to_uint8(translate_tiled(lambda x: translate(generator, x), real_a, 32, 10))[0])
+    assert torch.equal(
+        image, to_uint8(translate_tiled(lambda x: translate(generator, x), real_a, 32, 10))[0]
+    )
     whole = translated(weights, photos / "castle.jpg", tmp_path / "out")
     assert not torch.equal(image, whole)
-    assert torch.equal(translated(weights, photos / "castle.jpg", tmp_path / "out", "--tile", "64"), whole)
+    assert torch.equal(
+        translated(weights, photos / "castle.jpg", tmp_path / "out", "--tile", "64"), whole
+    )
 
 
 def test_channels_of_the_card_decide_grey_or_colour(tiny_config, photos, tmp_path):
@@ -245,7 +271,11 @@ def test_results_are_replaced_only_when_asked(weights, photos, tmp_path, capsys)
 def test_one_image_may_be_translated_into_its_own_folder(weights, photos):
     before = files(photos)
     assert run("--weights", weights, "--input", photos / "castle.jpg", "--out", photos) == 0
-    assert files(photos).items() > before.items() and read_image(photos / "castle.png").shape == (3, 37, 50)
+    assert files(photos).items() > before.items() and read_image(photos / "castle.png").shape == (
+        3,
+        37,
+        50,
+    )
 
 
 @pytest.mark.parametrize("flags", [[], ["--overwrite"]])
@@ -268,25 +298,43 @@ BAD_FLAGS = [
     (["--input", "photos"], "--input and --out belong together"),
     (["--out", "out"], "nothing to do: give --input"),
     (["--input", "nowhere", "--out", "out"], "nowhere: no such file or folder"),
-    (["--input", "empty", "--out", "out"], "empty: no images in this folder; expected files that end in .bmp"),
+    (
+        ["--input", "empty", "--out", "out"],
+        "empty: no images in this folder; expected files that end in .bmp",
+    ),
     (["--input", "photos", "--out", "photos/notes.txt"], "notes.txt is a file; expected a folder"),
     (["--input", "photos/notes.txt", "--out", "out"], "notes.txt: not a readable image"),
-    (["--input", "photos", "--out", "out", "--tile", "-1"], "--tile must be 0 (the whole image) or a size"),
-    (["--input", "photos", "--out", "out", "--tile", "40"], "multiple of 16, as this generator halves images 4 times; "
-                                                            "got 40: use 48"),
+    (
+        ["--input", "photos", "--out", "out", "--tile", "-1"],
+        "--tile must be 0 (the whole image) or a size",
+    ),
+    (
+        ["--input", "photos", "--out", "out", "--tile", "40"],
+        "multiple of 16, as this generator halves images 4 times; got 40: use 48",
+    ),
     (["--input", "photos", "--out", "out", "--overlap", "8"], "--overlap 8 needs a --tile"),
-    (["--input", "photos", "--out", "out", "--tile", "32", "--overlap", "32"], "from 0 to 31, less than --tile; "
-                                                                               "got 32"),
+    (
+        ["--input", "photos", "--out", "out", "--tile", "32", "--overlap", "32"],
+        "from 0 to 31, less than --tile; got 32",
+    ),
     (["--input", "photos", "--out", "out", "--seed", "-1"], "--seed must be from 0"),
     (["--input", "photos", "--out", "out", "--dropout", "maybe"], "invalid choice: 'maybe'"),
     (["--input", "photos", "--out", "out", "--device", "warp"], "device 'warp' cannot be used"),
-    (["--input", "photos", "--out", "out", "--weights", "no.safetensors"], "no.safetensors: no such file"),
-    (["--input", "photos", "--out", "out", "--weights", "photos/notes.txt"], "notes.json: no such file"),
+    (
+        ["--input", "photos", "--out", "out", "--weights", "no.safetensors"],
+        "no.safetensors: no such file",
+    ),
+    (
+        ["--input", "photos", "--out", "out", "--weights", "photos/notes.txt"],
+        "notes.json: no such file",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("flags", "words"), BAD_FLAGS)
-def test_bad_input_is_one_line_and_status_2(flags, words, weights, photos, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_line_and_status_2(
+    flags, words, weights, photos, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     before = files(tmp_path)
@@ -296,8 +344,13 @@ def test_bad_input_is_one_line_and_status_2(flags, words, weights, photos, tmp_p
     assert files(tmp_path) == before and not (tmp_path / "out").exists()
 
 
-def test_two_inputs_with_one_result_are_refused_before_anything_is_written(weights, photos, tmp_path, capsys):
-    for names in (("castle.png",), ("TOWN.png", "Town.jpg")):  # the latter are one name on Windows and macOS
+def test_two_inputs_with_one_result_are_refused_before_anything_is_written(
+    weights, photos, tmp_path, capsys
+):
+    for names in (
+        ("castle.png",),
+        ("TOWN.png", "Town.jpg"),
+    ):  # the latter are one name on Windows and macOS
         for name in names:
             write_picture(photos / name, 16, 16)
         assert run("--weights", weights, "--input", photos, "--out", tmp_path / "out") == 2
@@ -307,23 +360,32 @@ def test_two_inputs_with_one_result_are_refused_before_anything_is_written(weigh
     assert not (tmp_path / "out").exists()
 
 
-def test_truncated_image_is_found_before_the_first_result_is_written(weights, photos, tmp_path, capsys):
+def test_truncated_image_is_found_before_the_first_result_is_written(
+    weights, photos, tmp_path, capsys
+):
     write_picture(photos / "zebra.png", 64, 64)
     whole = (photos / "zebra.png").read_bytes()
-    (photos / "zebra.png").write_bytes(whole[:len(whole) // 2])
+    (photos / "zebra.png").write_bytes(whole[: len(whole) // 2])
     assert run("--weights", weights, "--input", photos, "--out", tmp_path / "out") == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith(f"error: {photos / 'zebra.png'}: not a readable image")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("error", [
-    torch.OutOfMemoryError("CUDA out of memory."),
-    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"),
-    MemoryError(),
-])
-def test_short_memory_advises_a_tile_that_the_command_takes(error, weights, photos, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"
+        ),
+        MemoryError(),
+    ],
+)
+def test_short_memory_advises_a_tile_that_the_command_takes(
+    error, weights, photos, tmp_path, monkeypatch, capsys
+):
     def tight(generator, real_a, seed):
         if real_a.shape[3] > 32:
             raise error
@@ -333,19 +395,30 @@ def test_short_memory_advises_a_tile_that_the_command_takes(error, weights, phot
     arguments = ("--weights", weights, "--input", photos / "castle.jpg", "--out", tmp_path / "out")
     assert run(*arguments) == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    assert message == f"error: {photos / 'castle.jpg'}: memory ran out for 37x50 pixels; use --tile 16"
+    assert (
+        message == f"error: {photos / 'castle.jpg'}: memory ran out for 37x50 pixels; use --tile 16"
+    )
     assert not (tmp_path / "out").exists()
     assert run(*arguments, "--tile", message.split()[-1]) == 0
 
 
-@pytest.mark.parametrize(("side", "tile", "words"), [
-    (8000, 0, "--tile 1024"), (900, 0, "--tile 448"), (8000, 1024, "--tile 512"), (8000, 16, "more memory"),
-    (16, 0, "more memory")])
+@pytest.mark.parametrize(
+    ("side", "tile", "words"),
+    [
+        (8000, 0, "--tile 1024"),
+        (900, 0, "--tile 448"),
+        (8000, 1024, "--tile 512"),
+        (8000, 16, "more memory"),
+        (16, 0, "more memory"),
+    ],
+)
 def test_advised_tile_is_smaller_than_what_failed(side, tile, words):
     assert words in command.memory_advice(side, tile, STEP)
 
 
-def test_other_errors_of_the_network_are_not_taken_for_short_memory(weights, photos, tmp_path, monkeypatch):
+def test_other_errors_of_the_network_are_not_taken_for_short_memory(
+    weights, photos, tmp_path, monkeypatch
+):
     def broken(generator, real_a, seed):
         raise RuntimeError("a bug")
 
@@ -370,8 +443,13 @@ def test_interrupted_run_leaves_whole_results(weights, photos, tmp_path, monkeyp
 
 def test_command_as_a_process(weights, photos, tmp_path):
     call = [sys.executable, "-m", "pix2pix_lib.translate", "--weights", weights, "--device", "cpu"]
-    done = subprocess.run([*call, "--input", photos, "--out", tmp_path / "out"], cwd=ROOT, capture_output=True,
-                          text=True, timeout=120)
+    done = subprocess.run(
+        [*call, "--input", photos, "--out", tmp_path / "out"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 0 and "2 written" in done.stdout
     assert sorted(files(tmp_path / "out")) == ["castle.png", "old.barn.png"]
     failed = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120)

@@ -17,7 +17,15 @@ def small(**options) -> UNet:
 def counted_by_hand(norm_parameters: int, hidden_bias: bool) -> int:
     """Return the parameters of the paper's U-Net: 16 weights per pair of channels, biases, scale and shift."""
     encoder = [3, 64, 128, 256, 512, 512, 512, 512, 512]
-    decoder = [(512, 512), (1024, 512), (1024, 512), (1024, 512), (1024, 256), (512, 128), (256, 64)]
+    decoder = [
+        (512, 512),
+        (1024, 512),
+        (1024, 512),
+        (1024, 512),
+        (1024, 256),
+        (512, 128),
+        (256, 64),
+    ]
     total = sum(16 * i * o for i, o in [*pairwise(encoder), *decoder]) + 16 * 128 * 3 + 3
     normed = encoder[2:-1] + [o for _, o in decoder]
     with_bias = encoder[1:] + [o for _, o in decoder]
@@ -31,7 +39,11 @@ def counted_by_hand(norm_parameters: int, hidden_bias: bool) -> int:
 def test_the_papers_network_has_its_number_of_parameters(norm, count):
     with torch.device("meta"):  # shapes without memory
         network = UNet(norm=norm)
-    assert count_parameters(network) == count == counted_by_hand(2 * (norm == "batch"), norm == "instance")
+    assert (
+        count_parameters(network)
+        == count
+        == counted_by_hand(2 * (norm == "batch"), norm == "instance")
+    )
 
 
 def test_channels_double_up_to_eight_times():
@@ -68,7 +80,9 @@ def test_every_combination_runs_and_every_weight_gets_a_gradient(norm, upsamplin
         assert parameter.grad.any(), name
 
 
-@pytest.mark.parametrize(("upsampling", "transposed", "resized"), [("transposed", 4, 0), ("resize", 0, 4)])
+@pytest.mark.parametrize(
+    ("upsampling", "transposed", "resized"), [("transposed", 4, 0), ("resize", 0, 4)]
+)
 def test_the_whole_decoder_uses_the_upsampling_that_was_asked_for(upsampling, transposed, resized):
     modules = list(small(upsampling=upsampling).modules())
     assert sum(isinstance(module, nn.ConvTranspose2d) for module in modules) == transposed
@@ -85,12 +99,15 @@ def test_the_output_lies_between_minus_one_and_one_and_reaches_both_sides():
     assert 0.99 < output.max() <= 1
 
 
-@pytest.mark.parametrize(("size", "depth", "words"), [
-    ((300, 256), 8, "height 256 or 512, width 256"),
-    ((256, 300), 8, "height 256, width 256 or 512"),
-    ((100, 40), 5, "height 96 or 128, width 32 or 64"),
-    ((20, 64), 5, "height 32, width 64"),  # nothing below 32
-])
+@pytest.mark.parametrize(
+    ("size", "depth", "words"),
+    [
+        ((300, 256), 8, "height 256 or 512, width 256"),
+        ((256, 300), 8, "height 256, width 256 or 512"),
+        ((100, 40), 5, "height 96 or 128, width 32 or 64"),
+        ((20, 64), 5, "height 32, width 64"),  # nothing below 32
+    ],
+)
 def test_a_size_that_does_not_fit_names_the_nearest_that_do(size, depth, words):
     network = UNet(base_channels=1, depth=depth)
     with pytest.raises(ValueError, match="must be multiples") as error:
@@ -109,20 +126,29 @@ def test_the_nearest_sizes_that_are_named_do_work():
         check_size(height, width, 8)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 16, 16), (1, 6, 16, 16), (3, 16, 16), (16, 3, 16), (16, 16)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 16, 16), (1, 6, 16, 16), (3, 16, 16), (16, 3, 16), (16, 16)]
+)
 def test_another_number_of_channels_or_axes_is_refused_with_both_shapes(shape):
     with pytest.raises(ValueError, match=r"\(N, 3, H, W\)") as error:
         small()(torch.zeros(shape))
     assert str(shape) in str(error.value)
 
 
-@pytest.mark.parametrize(("options", "words"), [
-    ({"norm": "Batch"}, "norm must be one of batch, instance, group, layer, none; got 'Batch'"),
-    ({"upsampling": "bilinear"}, "upsampling must be one of transposed, resize; got 'bilinear'"),
-    ({"depth": 1}, "depth must be at least 2"),
-    ({"dropout": 1.5}, "1.5"),
-    ({"dropout_blocks": (0, 1)}, r"count from 1.*\(0, 1\)"),
-], ids=str)
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"norm": "Batch"}, "norm must be one of batch, instance, group, layer, none; got 'Batch'"),
+        (
+            {"upsampling": "bilinear"},
+            "upsampling must be one of transposed, resize; got 'bilinear'",
+        ),
+        ({"depth": 1}, "depth must be at least 2"),
+        ({"dropout": 1.5}, "1.5"),
+        ({"dropout_blocks": (0, 1)}, r"count from 1.*\(0, 1\)"),
+    ],
+    ids=str,
+)
 def test_options_out_of_range_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         small(**options)
@@ -152,8 +178,15 @@ def test_weights_start_at_n_0_002_scales_at_n_1_002_and_shifts_at_0():
 
 def test_the_first_and_the_last_encoder_block_have_no_norm_and_the_first_no_activation():
     network = small(depth=5)
-    assert [type(down.norm).__name__ for down in network.downs] == ["Identity", *["BatchNorm2d"] * 3, "Identity"]
-    assert [type(down.activation).__name__ for down in network.downs] == ["Identity", *["LeakyReLU"] * 4]
+    assert [type(down.norm).__name__ for down in network.downs] == [
+        "Identity",
+        *["BatchNorm2d"] * 3,
+        "Identity",
+    ]
+    assert [type(down.activation).__name__ for down in network.downs] == [
+        "Identity",
+        *["LeakyReLU"] * 4,
+    ]
     assert {down.activation.negative_slope for down in network.downs[1:]} == {0.2}
     assert [type(up.norm).__name__ for up in network.ups] == ["BatchNorm2d"] * 4
     assert {type(up.activation) for up in [*network.ups, network.head]} == {nn.ReLU}
@@ -189,14 +222,18 @@ def test_dropout_drops_at_the_given_rate_and_not_at_evaluation():
 def test_a_down_block_is_activation_then_convolution_then_norm():
     x = torch.randn(2, 3, 8, 8)
     block = DownBlock(3, 5, norm="instance", bias=True)
-    convolved = nn.functional.conv2d(nn.functional.leaky_relu(x, 0.2), block.conv.weight, block.conv.bias, 2, 1)
+    convolved = nn.functional.conv2d(
+        nn.functional.leaky_relu(x, 0.2), block.conv.weight, block.conv.bias, 2, 1
+    )
     torch.testing.assert_close(block(x), nn.functional.instance_norm(convolved))
 
 
 def test_an_up_block_is_activation_then_convolution_then_norm():
     x = torch.randn(2, 3, 8, 8)
     block = UpBlock(3, 5, norm="instance", bias=True)
-    convolved = nn.functional.conv_transpose2d(x.relu(), block.upsample.weight, block.upsample.bias, 2, 1)
+    convolved = nn.functional.conv_transpose2d(
+        x.relu(), block.upsample.weight, block.upsample.bias, 2, 1
+    )
     torch.testing.assert_close(block(x), nn.functional.instance_norm(convolved))
 
 
@@ -212,7 +249,9 @@ def test_a_skip_carries_the_value_before_the_activation():
     assert torch.equal(inputs[0], outputs[-1])  # the bottleneck
     for received, carried in zip(inputs[1:], reversed(outputs[:-1]), strict=True):
         skip = received[:, received.shape[1] - carried.shape[1] :]
-        assert torch.equal(skip, carried)  # the hook cloned it before the next block could change it in place
+        assert torch.equal(
+            skip, carried
+        )  # the hook cloned it before the next block could change it in place
         assert carried.min() < -0.01
         assert not torch.equal(skip, nn.functional.leaky_relu(carried, 0.2))
 

@@ -1,4 +1,5 @@
-# Bootstrap, the same in every notebook: find the course's folder, so that pix2pix_lib can be imported.
+# Bootstrap, the same in every notebook: find the course's folder, so that pix2pix_lib can be
+# imported.
 import sys
 from pathlib import Path
 
@@ -15,7 +16,9 @@ def fetch_course():
     bundles = [*here.glob(f"{NAME}*.zip")] or [*here.glob(f"drive/MyDrive/{NAME}*.zip")]
     bundle = max(bundles, key=lambda file: file.stat().st_mtime, default=None)  # the newest
     try:
-        with tempfile.TemporaryDirectory(dir=here) as folder:  # what fails half-way leaves nothing behind
+        with tempfile.TemporaryDirectory(
+            dir=here
+        ) as folder:  # what fails half-way leaves nothing behind
             if bundle:
                 with zipfile.ZipFile(bundle) as archive:
                     names = archive.namelist()
@@ -23,19 +26,31 @@ def fetch_course():
                         raise ValueError("it holds a file that belongs outside the course's folder")
                     archive.extractall(folder)
             else:  # over HTTPS, from the address above; git checks all that it fetches against its hashes
-                clone = ["git", "clone", "--quiet", "--depth=1", f"--branch={TAG}", ADDRESS, f"{folder}/{NAME}"]
+                clone = [
+                    "git",
+                    "clone",
+                    "--quiet",
+                    "--depth=1",
+                    f"--branch={TAG}",
+                    ADDRESS,
+                    f"{folder}/{NAME}",
+                ]
                 subprocess.run(clone, check=True, capture_output=True, text=True)
             return Path(folder, NAME).rename(here / NAME)
     except Exception as error:  # a cut-off upload or a lost connection shows in many ways
         reason = " ".join(str(getattr(error, "stderr", "") or error).split())
-        raise RuntimeError(f"no course from {bundle or ADDRESS} ({reason}): upload {NAME}.zip, made by "
-                           "`python -m pix2pix_lib.bundle`, to the Files pane and run this again") from None
+        raise RuntimeError(
+            f"no course from {bundle or ADDRESS} ({reason}): upload {NAME}.zip, made by "
+            "`python -m tools.bundle`, to the Files pane and run this again"
+        ) from None
 
 
 COURSE = next((f for f in (here, *here.parents, here / NAME) if (f / "pix2pix_lib").is_dir()), None)
 if COURSE is None and "google.colab" in sys.modules:
     COURSE = fetch_course()
 if COURSE is None:
-    raise FileNotFoundError("no folder pix2pix_lib here or above: open this notebook in the course's folder")
+    raise FileNotFoundError(
+        "no folder pix2pix_lib here or above: open this notebook in the course's folder"
+    )
 if str(COURSE) not in sys.path:
     sys.path.insert(0, str(COURSE))

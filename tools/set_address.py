@@ -3,7 +3,8 @@
     python -m tools.set_address            rewrites the badge and the bootstrap cell of every notebook that differs
     python -m tools.set_address --check    only names these notebooks; the exit status is 1 if there are any
 
-The bootstrap cell is tools/bootstrap_cell.py. Everything else in a notebook stays as it is, outputs included.
+The bootstrap cell is tools/bootstrap_cell.py. Everything else in a notebook stays as it is, outputs
+included.
 """
 
 import argparse
@@ -16,25 +17,35 @@ import nbformat
 
 from pix2pix_lib.cli import CommandParser, run_command
 from pix2pix_lib.files import replacing
+from pix2pix_lib.validation import InputError
 
 ROOT = Path(__file__).parent.parent
 TEMPLATE = Path(__file__).with_name("bootstrap_cell.py")
-GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)")  # Colab opens notebooks from GitHub only
+# Colab opens notebooks from GitHub only.
+GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)")
+VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 BADGE = re.compile(r"https://colab\.research\.google\.com/github/[^)\s]*")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns 0, 1 if --check found a difference, or 2 for an error that a person can mend."""
-    parser = CommandParser(prog="python -m tools.set_address", description=__doc__,
-                           formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing, only name what differs")
-    parser.add_argument("--root", type=Path, default=ROOT, help="the course's folder; this one if not given")
+    parser = CommandParser(
+        prog="python -m tools.set_address",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, only name what differs"
+    )
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="the course's folder; this one if not given"
+    )
     return run_command(run, parser.parse_args(argv))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Rewrite or name the notebooks that differ; returns 1 if there are any and they were only named."""
-    address, tag = published_at(arguments.root / "pyproject.toml")
+    address, tag = published_at(arguments.root)
     differing = 0
     for path in sorted((arguments.root / "notebooks").glob("*.ipynb")):
         text = rewritten(path, address, tag)
@@ -48,33 +59,42 @@ def run(arguments: argparse.Namespace) -> int:
     return int(arguments.check and differing > 0)
 
 
-def published_at(pyproject: Path) -> tuple[str, str]:
+def published_at(root: Path) -> tuple[str, str]:
     """Return the repository's address and the tag of the release, `v` and the version.
 
     Raises:
-        ValueError: if the address is not a repository on GitHub.
+        InputError: if the address is not a repository on GitHub.
     """
-    project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     address = project["urls"]["Repository"]
     if not GITHUB.fullmatch(address):
-        raise ValueError(f"{pyproject.name}: Repository must look like https://github.com/account/name; got {address}")
-    return address, f"v{project['version']}"
+        raise InputError(
+            f"pyproject.toml: Repository must look like https://github.com/account/name; "
+            f"got {address}"
+        )
+    package = (root / "pix2pix_lib" / "__init__.py").read_text(encoding="utf-8")
+    return address, "v" + VERSION.search(package)[1]
 
 
 def rewritten(path: Path, address: str, tag: str) -> str:
     """Return a notebook's file with this address and tag in its badge and its bootstrap cell.
 
     Raises:
-        ValueError: if the notebook has no badge in its first cell, or its first code cell is not the bootstrap cell.
+        InputError: if the notebook has no badge in its first cell, or its first code cell is not
+            the bootstrap cell.
     """
     notebook = nbformat.read(path, as_version=4)
     title = notebook.cells[0]
     title.source, badges = BADGE.subn(badge_target(path.name, address, tag), title.source)
     if badges != 1:
-        raise ValueError(f"{path.name}: the first cell must hold one Colab badge; it holds {badges}")
+        raise InputError(
+            f"{path.name}: the first cell must hold one Colab badge; it holds {badges}"
+        )
     bootstrap = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
     if bootstrap is None or not bootstrap.source.startswith("# Bootstrap"):
-        raise ValueError(f"{path.name}: the first code cell must begin with '# Bootstrap'; put one there")
+        raise InputError(
+            f"{path.name}: the first code cell must begin with '# Bootstrap'; put one there"
+        )
     bootstrap.source = bootstrap_cell(address, tag)
     return nbformat.writes(notebook) + "\n"
 
@@ -86,7 +106,12 @@ def badge_target(name: str, address: str, tag: str) -> str:
 
 def bootstrap_cell(address: str, tag: str) -> str:
     """Return the bootstrap cell with this address and tag."""
-    return TEMPLATE.read_text(encoding="utf-8").strip().replace("@ADDRESS@", address).replace("@TAG@", tag)
+    return (
+        TEMPLATE.read_text(encoding="utf-8")
+        .strip()
+        .replace("@ADDRESS@", address)
+        .replace("@TAG@", tag)
+    )
 
 
 if __name__ == "__main__":

@@ -7,19 +7,32 @@ import functools
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..data import DIRECTIONS, Jitter, Pair, apply_jitter, draw_jitter, find_pairs, read_pair, resize
+from ..data import (
+    DIRECTIONS,
+    Jitter,
+    Pair,
+    apply_jitter,
+    draw_jitter,
+    find_pairs,
+    read_pair,
+    resize,
+)
 from ..images import to_float
+from ..randomness import SeededRandom
 from ..plots import ORANGE, PURPLE
 from ..receptive_field import PixelBox
+from ..validation import InputError
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
 
 SAMPLE = Path(__file__).parent.parent.parent / "data" / "sample"
-FILE_SIDE, CROP_SIDE = 256, 128  # screen pixels of the images as they lie in the file, and of what the networks get
+FILE_SIDE, CROP_SIDE = (
+    256,
+    128,
+)  # screen pixels of the images as they lie in the file, and of what the networks get
 WEDGE = 14  # screen pixels of the mark in a corner
 COLOURS = (ORANGE, PURPLE)  # of input and target
 
@@ -27,76 +40,110 @@ COLOURS = (ORANGE, PURPLE)  # of input and target
 class DatasetExplorer(Explorer):
     """One pair: the crops as boxes on the images of the file, and the (real_a, real_b) that the networks get.
 
-    Controls: `index` of the pair, `direction`, `seed` of the random numbers, `load_size` to which both images are
-    resized before the crop, `flip` (mirror half of the time), and `together`: one draw for both images, as
-    `PairedDataset` does it, or one for each. `numbers` holds `index`; `input_is_a`, the direction; `file_size`,
-    (height, width) of each image in the file, and `load_size`; for input and target `corner_a`, `corner_b`
-    (row and column in the resized image), `flipped_a`, `flipped_b`, `box_a`, `box_b` (top, left, bottom, right in
-    pixels of the file); and whether the crops are the same: `fits`.
+    Controls: `index` of the pair, `direction`, `seed` of the random numbers, `load_size` to which
+        both images are
+    resized before the crop, `flip` (mirror half of the time), and `together`: one draw for both
+    images, as `PairedDataset` does it, or one for each. `numbers` holds `index`; `input_is_a`, the
+    direction; `file_size`, (height, width) of each image in the file, and `load_size`; for input
+    and target `corner_a`, `corner_b` (row and column in the resized image), `flipped_a`,
+    `flipped_b`, `box_a`, `box_b` (top, left, bottom, right in pixels of the file); and whether the
+    crops are the same: `fits`.
 
     Args:
         pairs: what `data.find_pairs` returns; by default the pairs that ship with the course.
         size: side of the crop in pixels, 16 to 512.
 
     Raises:
-        ValueError: if there is no pair, or the size is out of its range; and as `data.read_pair`.
+        InputError: if there is no pair, or the size is out of its range; and as `data.read_pair`.
         FileNotFoundError: if a file, or the sample that ships, is missing.
     """
 
     def __init__(self, pairs: Sequence[Pair] | None = None, size: int = 128):
         self.pairs, self.size = find_pairs(SAMPLE, "train") if pairs is None else list(pairs), size
         if not self.pairs or not 16 <= size <= 512:
-            raise ValueError(f"expected at least one pair and a size of 16 to 512 pixels; "
-                             f"got {len(self.pairs)} pairs and size {size}")
+            raise InputError(
+                f"expected at least one pair and a size of 16 to 512 pixels; "
+                f"got {len(self.pairs)} pairs and size {size}"
+            )
         self.file_images = functools.lru_cache(32)(self._file_images)
         self.resized = functools.lru_cache(32)(self._resized)
-        super().__init__([
-            Slider("index", "pair", 0, len(self.pairs) - 1, 0),
-            Choice("direction", "direction", DIRECTIONS, "BtoA"),
-            Slider("seed", "seed", 0, 99, 0),
-            Slider("load_size", "load size", size, size * 3 // 2, round(size * 286 / 256)),
-            Switch("flip", "mirror half", True),
-            Switch("together", "one draw for both", True),
-        ])
+        super().__init__(
+            [
+                Slider("index", "pair", 0, len(self.pairs) - 1, 0),
+                Choice("direction", "direction", DIRECTIONS, "BtoA"),
+                Slider("seed", "seed", 0, 99, 0),
+                Slider("load_size", "load size", size, size * 3 // 2, round(size * 286 / 256)),
+                Switch("flip", "mirror half", True),
+                Switch("together", "one draw for both", True),
+            ]
+        )
 
-    def item(self, index: int, direction: str, seed: int, load_size: int, flip: bool,
-             together: bool) -> tuple[Tensor, Tensor]:
+    def item(
+        self, index: int, direction: str, seed: int, load_size: int, flip: bool, together: bool
+    ) -> tuple[Tensor, Tensor]:
         """Return (real_a, real_b), (3, size, size) in [-1, 1]; if `together`, as a `PairedDataset` after this seed."""
         draws = draw_jitters(seed, load_size, self.size, flip, together)
         images = in_direction(self.resized(index, load_size), direction)
-        real_a, real_b = (to_float(apply_jitter(image, draw, (self.size, self.size)))
-                          for image, draw in zip(images, draws))
+        real_a, real_b = (
+            to_float(apply_jitter(image, draw, (self.size, self.size)))
+            for image, draw in zip(images, draws)
+        )
         return real_a, real_b
 
-    def draw(self, index: int, direction: str, seed: int, load_size: int, flip: bool, together: bool) -> View:
+    def draw(
+        self, index: int, direction: str, seed: int, load_size: int, flip: bool, together: bool
+    ) -> View:
         draws = draw_jitters(seed, load_size, self.size, flip, together)
         file_images = self.file_images(index)
         height, width = file_images[0].shape[1:]
         boxes = [box_in_file(draw, self.size, load_size, height, width) for draw in draws]
         real_a, real_b = self.item(index, direction, seed, load_size, flip, together)
-        numbers = {"index": index, "input_is_a": direction == "AtoB", "file_size": (height, width),
-                   "load_size": load_size, "corner_a": (draws[0].top, draws[0].left),
-                   "corner_b": (draws[1].top, draws[1].left),
-                   "flipped_a": draws[0].flipped, "flipped_b": draws[1].flipped, "box_a": boxes[0], "box_b": boxes[1],
-                   "fits": draws[0] == draws[1]}
+        numbers = {
+            "index": index,
+            "input_is_a": direction == "AtoB",
+            "file_size": (height, width),
+            "load_size": load_size,
+            "corner_a": (draws[0].top, draws[0].left),
+            "corner_b": (draws[1].top, draws[1].left),
+            "flipped_a": draws[0].flipped,
+            "flipped_b": draws[1].flipped,
+            "box_a": boxes[0],
+            "box_b": boxes[1],
+            "fits": draws[0] == draws[1],
+        }
         roles = in_direction((0, 1), direction)  # role 0 is the input; A plays roles[0]
         name = self.pairs[index].name
-        files = [draw_file(file_images[side], boxes[role], draws[role].flipped, COLOURS[role])
-                 for side, role in enumerate(roles)]
-        titles = [f"{'AB'[side]} in file {name}: the {('input', 'target')[role]}" for side, role in enumerate(roles)]
-        image = drawing.row([drawing.row(files, titles), draw_results(real_a, real_b, draws, load_size - self.size)])
-        text = "\n".join([describe_pair(name, direction, (height, width), load_size),
-                          describe_draws(draws, seed, self.size, together)])
-        alt = (f"Left, both images of file {name} with a frame around the part that is cropped from each. Right, "
-               f"real_a and real_b, {self.size}x{self.size} pixels, the places of both crops, and both laid over each "
-               f"other: {'they fit' if numbers['fits'] else 'they do not fit'}. {text}")
+        files = [
+            draw_file(file_images[side], boxes[role], draws[role].flipped, COLOURS[role])
+            for side, role in enumerate(roles)
+        ]
+        titles = [
+            f"{'AB'[side]} in file {name}: the {('input', 'target')[role]}"
+            for side, role in enumerate(roles)
+        ]
+        image = drawing.row(
+            [drawing.row(files, titles), draw_results(real_a, real_b, draws, load_size - self.size)]
+        )
+        text = "\n".join(
+            [
+                describe_pair(name, direction, (height, width), load_size),
+                describe_draws(draws, seed, self.size, together),
+            ]
+        )
+        alt = (
+            f"Left, both images of file {name} with a frame around the part that is cropped from each. Right, "
+            f"real_a and real_b, {self.size}x{self.size} pixels, the places of both crops, and both laid over each "
+            f"other: {'they fit' if numbers['fits'] else 'they do not fit'}. {text}"
+        )
         return View(image, text, alt, numbers)
 
     def _file_images(self, index: int) -> tuple[Tensor, Tensor]:
         return read_pair(self.pairs[index], "AtoB")
 
     def _resized(self, index: int, load_size: int) -> tuple[Tensor, Tensor]:
-        image_a, image_b = (resize(image, (load_size, load_size)) for image in self.file_images(index))
+        image_a, image_b = (
+            resize(image, (load_size, load_size)) for image in self.file_images(index)
+        )
         return image_a, image_b
 
 
@@ -105,28 +152,38 @@ def in_direction(pair: tuple, direction: str) -> tuple:
     return pair if direction == "AtoB" else pair[::-1]
 
 
-def draw_jitters(seed: int, load_size: int, size: int, flip: bool, together: bool) -> tuple[Jitter, Jitter]:
+def draw_jitters(
+    seed: int, load_size: int, size: int, flip: bool, together: bool
+) -> tuple[Jitter, Jitter]:
     """Return the jitter of input and target after `torch.manual_seed(seed)`: one for both, or one for each.
 
     The random numbers of the caller go on as if nothing had been drawn.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    with SeededRandom(seed):
         first, second = (draw_jitter((load_size, load_size), (size, size), flip) for _ in range(2))
     return first, first if together else second
 
 
-def box_in_file(jitter: Jitter, size: int, load_size: int, height: int,
-                width: int) -> tuple[float, float, float, float]:
+def box_in_file(
+    jitter: Jitter, size: int, load_size: int, height: int, width: int
+) -> tuple[float, float, float, float]:
     """Return a crop as (top, left, bottom, right) in pixels of the image before it was resized."""
     down, across = height / load_size, width / load_size
-    return (jitter.top * down, jitter.left * across, (jitter.top + size) * down, (jitter.left + size) * across)
+    return (
+        jitter.top * down,
+        jitter.left * across,
+        (jitter.top + size) * down,
+        (jitter.left + size) * across,
+    )
 
 
-def draw_file(image: Tensor, box: tuple[float, float, float, float], flipped: bool, colour: str) -> Image.Image:
+def draw_file(
+    image: Tensor, box: tuple[float, float, float, float], flipped: bool, colour: str
+) -> Image.Image:
     """Return an image of the file, uint8, with a frame around a box of its pixels.
 
-    The corner of the frame that will be the upper left one is marked: the right one if the crop is mirrored.
+    The corner of the frame that will be the upper left one is marked: the right one if the crop is
+    mirrored.
     """
     picture = drawing.photo(to_float(image), FILE_SIDE)
     scale = FILE_SIDE / max(image.shape[1:])
@@ -136,7 +193,9 @@ def draw_file(image: Tensor, box: tuple[float, float, float, float], flipped: bo
     return mark_corner(framed, corner, -1 if flipped else 1, colour)
 
 
-def mark_corner(image: Image.Image, corner: tuple[int, int], inwards: int, colour: str) -> Image.Image:
+def mark_corner(
+    image: Image.Image, corner: tuple[int, int], inwards: int, colour: str
+) -> Image.Image:
     """Return the picture with a wedge in an upper corner, to the right (`inwards` 1) or to the left (-1) of it."""
     (x, y), marked = corner, image.copy()
     wedge = [(x, y), (x + inwards * WEDGE, y), (x, y + WEDGE)]
@@ -144,13 +203,19 @@ def mark_corner(image: Image.Image, corner: tuple[int, int], inwards: int, colou
     return marked
 
 
-def draw_results(real_a: Tensor, real_b: Tensor, draws: tuple[Jitter, Jitter], spare: int) -> Image.Image:
+def draw_results(
+    real_a: Tensor, real_b: Tensor, draws: tuple[Jitter, Jitter], spare: int
+) -> Image.Image:
     """Return what the networks get, above the places of the crops and both images laid over each other."""
     crops = [drawing.photo(image, CROP_SIDE) for image in (real_a, real_b)]
     marked = [mark_corner(crop, (0, 0), 1, colour) for crop, colour in zip(crops, COLOURS)]
     both = drawing.blend(*crops, 0.5)
-    return drawing.stack([drawing.row(marked, ["real_a", "real_b"]),
-                          drawing.row([draw_corners(draws, spare), both], ["crop's corner", "both, overlaid"])])
+    return drawing.stack(
+        [
+            drawing.row(marked, ["real_a", "real_b"]),
+            drawing.row([draw_corners(draws, spare), both], ["crop's corner", "both, overlaid"]),
+        ]
+    )
 
 
 def draw_corners(draws: tuple[Jitter, Jitter], spare: int) -> Image.Image:
@@ -158,10 +223,12 @@ def draw_corners(draws: tuple[Jitter, Jitter], spare: int) -> Image.Image:
     chart = Image.new("RGB", (CROP_SIDE, CROP_SIDE), "white")
     draw, low, high = ImageDraw.Draw(chart), 32, CROP_SIDE - 12
     draw.rectangle((low - 10, low - 10, high + 10, high + 10), outline="#999999")
-    for place, label in [(low, "0"), (high, str(spare))][:1 + (spare > 0)]:
+    for place, label in [(low, "0"), (high, str(spare))][: 1 + (spare > 0)]:
         draw.text((place, 4), label, drawing.INK, drawing.font(13), anchor="mt")
         draw.text((18, place), label, drawing.INK, drawing.font(13), anchor="rm")
-    for jitter, colour, radius in zip(draws[::-1], COLOURS[::-1], (8, 4)):  # the input's dot lies in the target's
+    for jitter, colour, radius in zip(
+        draws[::-1], COLOURS[::-1], (8, 4)
+    ):  # the input's dot lies in the target's
         x, y = (low + (high - low) * place / max(spare, 1) for place in (jitter.left, jitter.top))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline="white")
     return chart
@@ -170,15 +237,21 @@ def draw_corners(draws: tuple[Jitter, Jitter], spare: int) -> Image.Image:
 def describe_pair(name: str, direction: str, size: tuple[int, int], load_size: int) -> str:
     """Return which side is what, and what happens to its size."""
     given, wanted = in_direction(("A", "B"), direction)
-    return (f"File {name}, {direction}: {given} is the input (real_a), {wanted} the target (real_b). Both are resized "
-            f"from {size[0]}x{size[1]} to {load_size}x{load_size}.")
+    return (
+        f"File {name}, {direction}: {given} is the input (real_a), {wanted} the target (real_b). Both are resized "
+        f"from {size[0]}x{size[1]} to {load_size}x{load_size}."
+    )
 
 
 def describe_draws(draws: tuple[Jitter, Jitter], seed: int, size: int, together: bool) -> str:
     """Return where the crops lie, and what it means for the pair if there are two."""
-    first, second = (f"row {draw.top}, column {draw.left}, {'mirrored' if draw.flipped else 'not mirrored'}"
-                     for draw in draws)
+    first, second = (
+        f"row {draw.top}, column {draw.left}, {'mirrored' if draw.flipped else 'not mirrored'}"
+        for draw in draws
+    )
     if together:
         return f"One draw with seed {seed}: both are cropped to {size}x{size} at {first}. They fit."
-    verdict = "By chance they fit." if draws[0] == draws[1] else "They no longer fit: the pair is ruined."
+    verdict = (
+        "By chance they fit." if draws[0] == draws[1] else "They no longer fit: the pair is ruined."
+    )
     return f"Two draws with seed {seed}: the input is cropped at {first}, the target at {second}. {verdict}"

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from ..facade_plans import (
+from ..facades.plans import (
     BALCONY,
     BLIND,
     CLASS_COLOURS,
@@ -29,16 +29,20 @@ from ..facade_plans import (
     class_map,
 )
 from ..images import to_float
+from ..inference import translate
 from ..receptive_field import PixelBox
 from ..trained import load_snapshot
-from ..training import translate
 from ..unet import UNet
+from ..validation import InputError
 from .base import Action, Choice, Control, Explorer, Slider, Switch, View, check_range
 from .drawing import INK, font, outline, photo, row
 
 SIZE = 128  # pixels of a label map: what the generator that ships was trained on
 SIDE = 256  # screen pixels of a picture
-GROUND, ROOF = GRID - 64, 120  # where the house stands and how high its roof is, in units of `facade_plans`
+GROUND, ROOF = (
+    GRID - 64,
+    120,
+)  # where the house stands and how high its roof is, in units of `facades.plans`
 RANGES = {"floors": (2, 6), "columns": (2, 7), "window_width": (20, 80), "window_height": (30, 70)}
 COUNTED = {"windows": WINDOW, "blinds": BLIND, "balconies": BALCONY, "doors": DOOR, "shops": SHOP}
 
@@ -63,7 +67,7 @@ class Design:
         shops: how many bays of the ground floor are shops, from the left; the door keeps its own.
 
     Raises:
-        ValueError: if a number is out of range, with the range.
+        InputError: if a number is out of range, with the range.
     """
 
     floors: int = 4
@@ -84,7 +88,8 @@ def design_limits(values: Mapping) -> dict[str, tuple[int, int]]:
     """Return (low, high) of those numbers of a `Design` whose range depends on the others."""
     columns = values["columns"]
     return {
-        "balcony_floors": (0, values["floors"] - 1), "door": (0, columns),
+        "balcony_floors": (0, values["floors"] - 1),
+        "door": (0, columns),
         "shops": (0, columns - (values["door"] > 0)),
     }
 
@@ -95,12 +100,15 @@ def design_classes(design: Design, size: int = SIZE) -> np.ndarray:
 
 
 def design_plan(design: Design) -> Plan:
-    """Lay a design out as `facade_plans` does, its proportions in the middle of what is drawn at random there."""
+    """Lay a design out as `facades.plans` does, its proportions in the middle of what is drawn at random there."""
     height = min(GROUND - ROOF - 48, max(640, 205 * design.floors))
     width = min(GRID, max(600, 230 * design.columns))
     top, left = GROUND - height, (GRID - width) // 2
     right = left + width
-    floors = [top + 12 + (height - 12) * 100 * i // (100 * design.floors + 20) for i in range(design.floors)] + [GROUND]
+    floors = [
+        top + 12 + (height - 12) * 100 * i // (100 * design.floors + 20)
+        for i in range(design.floors)
+    ] + [GROUND]
     edges = [left + 15 + (width - 30) * i // design.columns for i in range(design.columns + 1)]
     bays = list(pairwise(edges))
     parts = [
@@ -121,7 +129,10 @@ def design_plan(design: Design) -> Plan:
 def _window_parts(design: Design, top: int, bottom: int, left: int, right: int) -> list[Part]:
     """Return a window in the middle of its bay, its hood and sill, and its shutters."""
     middle = top + (bottom - top) * 52 // 100
-    half_height, half_width = (bottom - top) * design.window_height // 200, (right - left) * design.window_width // 200
+    half_height, half_width = (
+        (bottom - top) * design.window_height // 200,
+        (right - left) * design.window_width // 200,
+    )
     upper, lower = middle - half_height, middle + half_height
     x0, x1 = (left + right) // 2 - half_width, (left + right) // 2 + half_width
     parts = [
@@ -130,14 +141,21 @@ def _window_parts(design: Design, top: int, bottom: int, left: int, right: int) 
         Part(SILL, lower, x0 - 14, lower + 22, x1 + 14),
     ]
     if design.shutters:
-        side = min(max(28, (x1 - x0) * 44 // 100), x0 - left - 4)  # no wider than the wall beside the window
-        parts += [Part(BLIND, upper, x0 - side, lower, x0), Part(BLIND, upper, x1, lower, x1 + side)]
+        side = min(
+            max(28, (x1 - x0) * 44 // 100), x0 - left - 4
+        )  # no wider than the wall beside the window
+        parts += [
+            Part(BLIND, upper, x0 - side, lower, x0),
+            Part(BLIND, upper, x1, lower, x1 + side),
+        ]
     return parts
 
 
 def _balcony(top: int, bottom: int, left: int, right: int) -> Part:
     height, pad = bottom - top, (right - left) * 8 // 100
-    return Part(BALCONY, top + height * 58 // 100, left + pad, top + height * 94 // 100, right - pad)
+    return Part(
+        BALCONY, top + height * 58 // 100, left + pad, top + height * 94 // 100, right - pad
+    )
 
 
 def _ground_parts(design: Design, top: int, bays: list[tuple[int, int]]) -> list[Part]:
@@ -169,7 +187,7 @@ def label_tensor(classes: np.ndarray) -> Tensor:
 def paint_box(classes: np.ndarray, kind: str, box: PixelBox) -> np.ndarray:
     """Return the class map with one class in a box of pixels; the map itself does not change."""
     painted = classes.copy()
-    painted[box.top:box.bottom, box.left:box.right] = CLASS_NAMES.index(kind)
+    painted[box.top : box.bottom, box.left : box.right] = CLASS_NAMES.index(kind)
     return painted
 
 
@@ -191,7 +209,13 @@ def draw_legend(shares: Mapping[str, float], width: int = 190) -> Image.Image:
         y, ink = (number + 0.5) * step, INK if share else "#888888"
         draw.rectangle((0, y - 8, 15, y + 7), fill=tuple(CLASS_COLOURS[number].tolist()))
         draw.text((24, y), name, ink, font(14), anchor="lm")
-        draw.text((width, y), f"{share:.0%}" if share >= 0.01 or not share else "<1%", ink, font(14), anchor="rm")
+        draw.text(
+            (width, y),
+            f"{share:.0%}" if share >= 0.01 or not share else "<1%",
+            ink,
+            font(14),
+            anchor="rm",
+        )
     return legend
 
 
@@ -205,18 +229,22 @@ class MapExplorer(Explorer):
 
     Raises:
         TypeError: if the generator is no network.
-        ValueError: if it cannot take maps of this size.
+        InputError: if it cannot take maps of this size.
     """
 
-    def __init__(self, generator: UNet | None, controls: Sequence[Control], actions: Sequence[Action] = ()):
+    def __init__(
+        self, generator: UNet | None, controls: Sequence[Control], actions: Sequence[Action] = ()
+    ):
         self.generator = load_snapshot().generator if generator is None else generator
         if not isinstance(self.generator, nn.Module):
-            raise TypeError(f"expected a generator, as load_snapshot().generator; got {self.generator!r}")
+            raise TypeError(
+                f"expected a generator, as load_snapshot().generator; got {self.generator!r}"
+            )
         self._fake_b = functools.lru_cache(32)(self._fake_b_now)
         super().__init__(controls, actions)
 
     def fake_b(self, classes: np.ndarray) -> Tensor:
-        """Return the generator's image of a class map, (3, H, W) in [-1, 1], as `training.translate` makes it."""
+        """Return the generator's image of a class map, (3, H, W) in [-1, 1], as `inference.translate` makes it."""
         return self._fake_b(classes.tobytes(), classes.shape)
 
     def _fake_b_now(self, pixels: bytes, shape: tuple[int, int]) -> Tensor:
@@ -232,22 +260,40 @@ class FacadeDesigner(MapExplorer):
         generator: a `UNet` from label maps to photos; the trained one that ships, if none is given.
         size: pixels of the label map, a multiple of 2^depth of the generator.
 
-    `numbers`: the values of the controls, how many windows, blinds, balconies, doors and shops there are, and `shares`
+    `numbers`: the values of the controls, how many windows, blinds, balconies, doors and shops
+        there are, and `shares`
     of the pixels, {class name: 0 to 1}. `classes` is the map that is shown, (size, size) uint8.
     """
 
     def __init__(self, generator: UNet | None = None, size: int = SIZE):
         self.size = size
-        super().__init__(generator, [
-            Slider("floors", "floors", *RANGES["floors"], Design.floors),
-            Slider("columns", "columns", *RANGES["columns"], Design.columns),
-            Slider("window_width", "window width", *RANGES["window_width"], Design.window_width, 5),
-            Slider("window_height", "window height", *RANGES["window_height"], Design.window_height, 2),
-            Slider("balcony_floors", "balcony floors", 0, RANGES["floors"][1] - 1, Design.balcony_floors),
-            Slider("door", "door", 0, RANGES["columns"][1], Design.door),
-            Slider("shops", "shops", 0, RANGES["columns"][1], Design.shops),
-            Switch("shutters", "shutters", Design.shutters),
-        ])
+        super().__init__(
+            generator,
+            [
+                Slider("floors", "floors", *RANGES["floors"], Design.floors),
+                Slider("columns", "columns", *RANGES["columns"], Design.columns),
+                Slider(
+                    "window_width", "window width", *RANGES["window_width"], Design.window_width, 5
+                ),
+                Slider(
+                    "window_height",
+                    "window height",
+                    *RANGES["window_height"],
+                    Design.window_height,
+                    2,
+                ),
+                Slider(
+                    "balcony_floors",
+                    "balcony floors",
+                    0,
+                    RANGES["floors"][1] - 1,
+                    Design.balcony_floors,
+                ),
+                Slider("door", "door", 0, RANGES["columns"][1], Design.door),
+                Slider("shops", "shops", 0, RANGES["columns"][1], Design.shops),
+                Switch("shutters", "shutters", Design.shutters),
+            ],
+        )
 
     @property
     def classes(self) -> np.ndarray:
@@ -262,17 +308,30 @@ class FacadeDesigner(MapExplorer):
         found = Counter(part.kind for part in plan.parts)
         counts = {name: found[kind] for name, kind in COUNTED.items()}
         numbers = {**values, **counts, "shares": class_shares(classes)}
-        panels = [draw_map(classes), photo(self.fake_b(classes), SIDE), draw_legend(numbers["shares"])]
-        text = (f"{values['floors']} floors and {values['columns']} columns: {_list_counts(counts)}.\nThe map is "
-                f"{numbers['shares']['facade']:.0%} facade, {numbers['shares']['window']:.0%} window.")
-        alt = (f"Left the label map of a house with {values['floors']} floors and {values['columns']} columns: "
-               f"{_list_counts(counts)}. Right the generator's image of it, then the classes with their colours.")
-        return View(row(panels, ["your label map", "the generator's image", "classes"]), text, alt, numbers)
+        panels = [
+            draw_map(classes),
+            photo(self.fake_b(classes), SIDE),
+            draw_legend(numbers["shares"]),
+        ]
+        text = (
+            f"{values['floors']} floors and {values['columns']} columns: {_list_counts(counts)}.\nThe map is "
+            f"{numbers['shares']['facade']:.0%} facade, {numbers['shares']['window']:.0%} window."
+        )
+        alt = (
+            f"Left the label map of a house with {values['floors']} floors and {values['columns']} columns: "
+            f"{_list_counts(counts)}. Right the generator's image of it, then the classes with their colours."
+        )
+        return View(
+            row(panels, ["your label map", "the generator's image", "classes"]), text, alt, numbers
+        )
 
 
 def _list_counts(counts: Mapping[str, int]) -> str:
     """Return for example '14 windows, 1 door, no shops'."""
-    words = [f"{count or 'no'} {name if count != 1 else _singular(name)}" for name, count in counts.items()]
+    words = [
+        f"{count or 'no'} {name if count != 1 else _singular(name)}"
+        for name, count in counts.items()
+    ]
     return ", ".join(words)
 
 
@@ -286,33 +345,44 @@ Rectangle = tuple[str, PixelBox]  # a class and where it is painted
 class RectanglePainter(MapExplorer):
     """Move a rectangle of one class over a label map and see what the generator makes of it; keep it, or not.
 
-    The map is drawn with the rectangle framed on it, then the generator's images without and with the rectangle.
-    `paint`, `undo` and `clear`, which are also the buttons, change the rectangles that are kept, `painted`. They belong
-    to the explorer's state as the values of the controls do.
+    The map is drawn with the rectangle framed on it, then the generator's images without and with
+    the rectangle. `paint`, `undo` and `clear`, which are also the buttons, change the rectangles
+    that are kept, `painted`. They belong to the explorer's state as the values of the controls do.
 
     Args:
-        classes: (H, W) integers in 0..11, the map to paint on; the first map of `FacadeDesigner`, if none is given.
+        classes: (H, W) integers in 0..11, the map to paint on; the first map of `FacadeDesigner`,
+            if none is given.
         generator: a `UNet` from label maps to photos; the trained one that ships, if none is given.
 
-    `numbers`: kind, top, left, height and width of the rectangle in pixels; painted (how many are kept); shares of the
-    pixels of the map with the rectangle; change_inside and change_outside, the mean absolute difference in [0, 2] that
-    the rectangle makes in the image, within its own pixels and in all others.
+    `numbers`: kind, top, left, height and width of the rectangle in pixels; painted (how many are
+        kept); shares of the
+    pixels of the map with the rectangle; change_inside and change_outside, the mean absolute
+    difference in [0, 2] that the rectangle makes in the image, within its own pixels and in all
+    others.
 
     Raises:
-        ValueError: if the map is not of that kind.
+        InputError: if the map is not of that kind.
     """
 
     def __init__(self, classes: np.ndarray | None = None, generator: UNet | None = None):
         self.classes = design_classes(Design()) if classes is None else _checked_map(classes)
         self.painted: tuple[Rectangle, ...] = ()
         height, width = self.classes.shape
-        super().__init__(generator, [
-            Choice("kind", "class", CLASS_NAMES, "window"),
-            Slider("top", "top", 0, height - 1, height * 3 // 8),
-            Slider("left", "left", 0, width - 1, width // 16),
-            Slider("height", "height", 1, height, height // 4),
-            Slider("width", "width", 1, width, width // 4),
-        ], [Action("paint", self._add), Action("undo", self._remove_last), Action("clear", self._remove_all)])
+        super().__init__(
+            generator,
+            [
+                Choice("kind", "class", CLASS_NAMES, "window"),
+                Slider("top", "top", 0, height - 1, height * 3 // 8),
+                Slider("left", "left", 0, width - 1, width // 16),
+                Slider("height", "height", 1, height, height // 4),
+                Slider("width", "width", 1, width, width // 4),
+            ],
+            [
+                Action("paint", self._add),
+                Action("undo", self._remove_last),
+                Action("clear", self._remove_all),
+            ],
+        )
 
     def paint(self) -> View:
         """Keep the rectangle on the map and return the new view."""
@@ -332,18 +402,28 @@ class RectanglePainter(MapExplorer):
 
     def draw(self, **values) -> View:
         kind, box = _rectangle(values)
-        before = functools.reduce(lambda classes, kept: paint_box(classes, *kept), self.painted, self.classes)
+        before = functools.reduce(
+            lambda classes, kept: paint_box(classes, *kept), self.painted, self.classes
+        )
         after = paint_box(before, kind, box)
         without, fake_b = self.fake_b(before), self.fake_b(after)
         change = (fake_b - without).abs().mean(dim=0).numpy()  # (3, H, W) -> (H, W)
         is_inside = paint_box(np.zeros_like(before), CLASS_NAMES[1], box).astype(bool)
         numbers = {
-            **values, "painted": len(self.painted), "shares": class_shares(after),
-            "change_inside": _mean(change[is_inside]), "change_outside": _mean(change[~is_inside]),
+            **values,
+            "painted": len(self.painted),
+            "shares": class_shares(after),
+            "change_inside": _mean(change[is_inside]),
+            "change_outside": _mean(change[~is_inside]),
         }
-        framed = [outline(image, box, SIDE / max(before.shape)) for image in (draw_map(after), photo(fake_b, SIDE))]
-        picture = row([framed[0], photo(without, SIDE), framed[1]],
-                      ["label map", "image without the rectangle", "image with the rectangle"])
+        framed = [
+            outline(image, box, SIDE / max(before.shape))
+            for image in (draw_map(after), photo(fake_b, SIDE))
+        ]
+        picture = row(
+            [framed[0], photo(without, SIDE), framed[1]],
+            ["label map", "image without the rectangle", "image with the rectangle"],
+        )
         return View(picture, _painter_text(numbers), _painter_alt(numbers), numbers)
 
     def _add(self, values: Mapping) -> dict:
@@ -371,23 +451,36 @@ def _mean(values: np.ndarray) -> float:
 
 def _checked_map(classes: np.ndarray) -> np.ndarray:
     classes = np.asarray(classes)
-    if classes.ndim != 2 or classes.dtype.kind not in "ui" or classes.min() < 0 or classes.max() >= len(CLASS_NAMES):
-        raise ValueError(f"expected a class map, (H, W) integers from 0 to {len(CLASS_NAMES) - 1}; got {classes.dtype} "
-                         f"of shape {classes.shape}; facades.colour_to_classes makes one from a label map in colours")
+    if (
+        classes.ndim != 2
+        or classes.dtype.kind not in "ui"
+        or classes.min() < 0
+        or classes.max() >= len(CLASS_NAMES)
+    ):
+        raise InputError(
+            f"expected a class map, (H, W) integers from 0 to {len(CLASS_NAMES) - 1}; got {classes.dtype} "
+            f"of shape {classes.shape}; facades.colour_to_classes makes one from a label map in colours"
+        )
     return classes.astype(np.uint8)
 
 
 def _painter_text(numbers: Mapping) -> str:
-    return (f"{_describe(numbers)}.\nIt changes the image by {numbers['change_inside']:.3f} inside the frame and by "
-            f"{numbers['change_outside']:.3f} outside, on a scale from 0 to 2.")
+    return (
+        f"{_describe(numbers)}.\nIt changes the image by {numbers['change_inside']:.3f} inside the frame and by "
+        f"{numbers['change_outside']:.3f} outside, on a scale from 0 to 2."
+    )
 
 
 def _painter_alt(numbers: Mapping) -> str:
-    return (f"A label map with a framed rectangle, {_describe(numbers)}; the generator's image without it and with it. "
-            f"They differ by {numbers['change_inside']:.3f} inside the frame and by {numbers['change_outside']:.3f} "
-            f"outside.")
+    return (
+        f"A label map with a framed rectangle, {_describe(numbers)}; the generator's image without it and with it. "
+        f"They differ by {numbers['change_inside']:.3f} inside the frame and by {numbers['change_outside']:.3f} "
+        f"outside."
+    )
 
 
 def _describe(numbers: Mapping) -> str:
-    return (f"{numbers['kind']}, {numbers['height']}x{numbers['width']} pixels from row {numbers['top']}, column "
-            f"{numbers['left']} (painted before: {numbers['painted']})")
+    return (
+        f"{numbers['kind']}, {numbers['height']}x{numbers['width']} pixels from row {numbers['top']}, column "
+        f"{numbers['left']} (painted before: {numbers['painted']})"
+    )

@@ -1,7 +1,9 @@
 """Drawing with Pillow: arrays in, pictures out. Ten times faster than a figure, which is what a slider needs.
 
-Pictures are RGB on white, at most `WIDTH` pixels wide. Maps are drawn with colour tables that the colour-blind can
-read: cividis from low to high, PuOr with white at zero where the sign matters (orange below, purple above).
+Pictures are RGB on white, at most `WIDTH` pixels wide. Maps are drawn with colour tables that the
+colour-blind can
+read: cividis from low to high, PuOr with white at zero where the sign matters (orange below, purple
+    above).
 """
 
 import copy
@@ -44,7 +46,9 @@ def smooth_photo(image: Tensor, side: int) -> Image.Image:
     """Return a picture as `photo` does, but smooth: for a side that is no multiple of its pixels."""
     picture = photo(image, max(image.shape[1:]))
     scale = side / max(picture.size)
-    return picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC)
+    return picture.resize(
+        (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC
+    )
 
 
 def heat(values: np.ndarray, low: float, high: float, table: str = "cividis") -> Image.Image:
@@ -58,14 +62,17 @@ def diverging(values: np.ndarray, reach: float) -> Image.Image:
     return heat(values, -reach, reach, "PuOr")
 
 
-def outline(image: Image.Image, box: PixelBox, scale: float = 1.0, colour: str = VERMILLION,
-            width: int = 3) -> Image.Image:
+def outline(
+    image: Image.Image, box: PixelBox, scale: float = 1.0, colour: str = VERMILLION, width: int = 3
+) -> Image.Image:
     """Return the picture with a frame around a box of image pixels, `scale` screen pixels each.
 
-    The frame has a white line inside and outside, so that it is seen on every ground. What lies outside of the
-    picture is not drawn; see `place_on_margin` for boxes that do.
+    The frame has a white line inside and outside, so that it is seen on every ground. What lies
+    outside of the picture is not drawn; see `place_on_margin` for boxes that do.
     """
-    left, top, right, bottom = (round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom))
+    left, top, right, bottom = (
+        round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom)
+    )
     framed = image.copy()
     draw = ImageDraw.Draw(framed)
     draw.rectangle((left - 1, top - 1, right, bottom), outline="white", width=width + 2)
@@ -97,11 +104,16 @@ def colour_bar(table: str, low: str, high: str, height: int, width: int = 16) ->
     return bar
 
 
-def scale_below(picture: Image.Image, table: str, marks: Sequence[str], height: int = 10) -> Image.Image:
+def scale_below(
+    picture: Image.Image, table: str, marks: Sequence[str], height: int = 10
+) -> Image.Image:
     """Return the picture with its colour table along its lower edge, and what low end, middle and high end mean."""
     whole = Image.new("RGB", (picture.width, picture.height + height + 24), "white")
     whole.paste(picture, (0, 0))
-    whole.paste(enlarge(Image.fromarray(colour_table(table)[None]), picture.width, height), (0, picture.height + 6))
+    whole.paste(
+        enlarge(Image.fromarray(colour_table(table)[None]), picture.width, height),
+        (0, picture.height + 6),
+    )
     draw = ImageDraw.Draw(whole)
     for mark, x, anchor in zip(marks, (0, picture.width / 2, picture.width), ("lb", "mb", "rb")):
         draw.text((x, whole.height), mark, INK, font(13), anchor=anchor)
@@ -124,10 +136,14 @@ def row(panels: Sequence[Image.Image], titles: Sequence[str] = (), gap: int = GA
     return picture
 
 
-def stack(pictures: Sequence[Image.Image], captions: Sequence[str] = (), gap: int = GAP) -> Image.Image:
+def stack(
+    pictures: Sequence[Image.Image], captions: Sequence[str] = (), gap: int = GAP
+) -> Image.Image:
     """Lay pictures below each other, left edges in line, each with its caption above (wrapped to the whole width)."""
     width = max(picture.width for picture in pictures)
-    blocks = [[_text_block(caption, width), picture] for caption, picture in zip(captions, pictures)]
+    blocks = [
+        [_text_block(caption, width), picture] for caption, picture in zip(captions, pictures)
+    ]
     blocks = blocks or [[picture] for picture in pictures]
     height = sum(part.height for block in blocks for part in block) + gap * (len(blocks) - 1)
     whole, top = Image.new("RGB", (width, height), "white"), 0
@@ -164,18 +180,36 @@ def _wrap(text: str, width: int) -> list[str]:
 class Chart:
     """Curves, points and arrows over an x axis, drawn at twice the size and halved, so that slanted lines are smooth.
 
-    `width` and `height` are those of the finished picture, axis labels included; `xs` and `ys` are the ranges shown,
-    and `x_ticks`, `y_ticks` the values written beside the axes. What lies outside of the ranges is cut off.
+    `width` and `height` are those of the finished picture, axis labels included; `xs` and `ys` are
+    the ranges shown, and `x_ticks`, `y_ticks` the values written beside the axes. What lies outside
+    of the ranges is cut off.
     """
 
     LEFT, RIGHT, TOP, BELOW = 34, 10, 6, 42  # screen pixels around the field of the curves
 
-    def __init__(self, width: int, height: int, xs: tuple[float, float], ys: tuple[float, float],
-                 x_ticks: Sequence[float], y_ticks: Sequence[float], x_label: str = ""):
-        self.xs, self.ys, self.x_ticks, self.y_ticks, self.x_label = xs, ys, x_ticks, y_ticks, x_label
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        xs: tuple[float, float],
+        ys: tuple[float, float],
+        x_ticks: Sequence[float],
+        y_ticks: Sequence[float],
+        x_label: str = "",
+    ):
+        self.xs, self.ys, self.x_ticks, self.y_ticks, self.x_label = (
+            xs,
+            ys,
+            x_ticks,
+            y_ticks,
+            x_label,
+        )
         self.size = width, height
-        self.field = Image.new("RGB", (2 * (width - self.LEFT - self.RIGHT), 2 * (height - self.TOP - self.BELOW)),
-                               "white")
+        self.field = Image.new(
+            "RGB",
+            (2 * (width - self.LEFT - self.RIGHT), 2 * (height - self.TOP - self.BELOW)),
+            "white",
+        )
         self.pen = ImageDraw.Draw(self.field)
         for x in x_ticks:
             self.curve((x, x), ys, "#e6e6e6", width=2)
@@ -194,7 +228,9 @@ class Chart:
         across, down = self._place(x, y)
         return self.LEFT + across / 2, self.TOP + down / 2
 
-    def curve(self, xs: Sequence[float], ys: Sequence[float], colour: str, dash: int = 0, width: int = 5) -> None:
+    def curve(
+        self, xs: Sequence[float], ys: Sequence[float], colour: str, dash: int = 0, width: int = 5
+    ) -> None:
         """Draw a line through points; if `dash` is not 0, of pieces that long in screen pixels, with such gaps."""
         points = [self._place(x, y) for x, y in zip(xs, ys)]
         for piece in _dashes(points, 2 * dash) if dash else [points]:
@@ -203,7 +239,9 @@ class Chart:
     def point(self, x: float, y: float, colour: str) -> None:
         """Mark a point by a dot with a white rim; one beyond the range of `ys` lies at the edge."""
         across, down = self._dot(x, y)
-        self.pen.ellipse((across - 13, down - 13, across + 13, down + 13), fill=colour, outline="white", width=3)
+        self.pen.ellipse(
+            (across - 13, down - 13, across + 13, down + 13), fill=colour, outline="white", width=3
+        )
 
     def arrow(self, x: float, y: float, length: float, colour: str) -> None:
         """Draw an arrow along the x axis from a point, `length` in values of x; a very short one is left out."""
@@ -213,7 +251,9 @@ class Chart:
             return
         head = 16 if end > start else -16
         self.pen.line([(start, down), (end - head, down)], fill=colour, width=8)
-        self.pen.polygon([(end, down), (end - head, down - 13), (end - head, down + 13)], fill=colour)
+        self.pen.polygon(
+            [(end, down), (end - head, down - 13), (end - head, down + 13)], fill=colour
+        )
 
     def picture(self) -> Image.Image:
         """Return the finished chart."""
@@ -221,7 +261,13 @@ class Chart:
         draw = ImageDraw.Draw(whole)
         whole.paste(self.field.reduce(2), (self.LEFT, self.TOP))
         for x in self.x_ticks:
-            draw.text((self.place(x, 0)[0], self.size[1] - self.BELOW + 3), f"{x:g}", INK, font(13), anchor="mt")
+            draw.text(
+                (self.place(x, 0)[0], self.size[1] - self.BELOW + 3),
+                f"{x:g}",
+                INK,
+                font(13),
+                anchor="mt",
+            )
         for y in self.y_ticks:
             draw.text((self.LEFT - 5, self.place(0, y)[1]), f"{y:g}", INK, font(13), anchor="rm")
         middle = (self.LEFT + self.size[0] - self.RIGHT) / 2
@@ -240,7 +286,9 @@ class Chart:
         return across, down
 
 
-def _dashes(points: Sequence[tuple[float, float]], length: float) -> list[list[tuple[float, float]]]:
+def _dashes(
+    points: Sequence[tuple[float, float]], length: float
+) -> list[list[tuple[float, float]]]:
     """Cut a line through points into pieces of this length, and leave out every second one."""
     xs, ys = np.transpose(points)
     way = np.concatenate([[0], np.hypot(np.diff(xs), np.diff(ys)).cumsum()])

@@ -1,6 +1,7 @@
 """Losses: the value and the slope of every objective at a logit of your choice, and how lambda shares out G's work.
 
-Source: Isola et al. 2017, section 3.1; Goodfellow et al. 2014; Mao et al. 2017; Lim and Ye 2017; Arjovsky et al. 2017.
+Source: Isola et al. 2017, section 3.1; Goodfellow et al. 2014; Mao et al. 2017; Lim and Ye 2017;
+    Arjovsky et al. 2017.
 """
 
 import functools
@@ -20,65 +21,106 @@ REACH, HIGHEST = 8.0, 9.0  # logits from -REACH to REACH, losses up to HIGHEST a
 LAMBDAS = (0, 1, 3, 10, 30, 100, 300, 1000)
 STEEPNESS = (0.1, 1, 3, 10, 30, 100, 300)
 FREE = {  # logits of a real and a generated patch at which D pays nothing for them
-    "vanilla": (math.inf, -math.inf), "lsgan": (1.0, 0.0), "hinge": (1.0, -1.0), "wasserstein": (0.0, 0.0)}
+    "vanilla": (math.inf, -math.inf),
+    "lsgan": (1.0, 0.0),
+    "hinge": (1.0, -1.0),
+    "wasserstein": (0.0, 0.0),
+}
 STEP = 3  # of the arrows: so many times the slope, downhill
-CHART, BARS, HEIGHT = 320, 224, 270  # screen pixels: width of a chart and of the bars, height of each
+CHART, BARS, HEIGHT = (
+    320,
+    224,
+    270,
+)  # screen pixels: width of a chart and of the bars, height of each
 
 
 class LossExplorer(Explorer):
     """D's and G's losses over the logit, with value and slope at one point, and the two parts of G's loss.
 
-    Controls: `objective`; D's logits for a real patch, `real`, and for a generated one, `fake`; the mean absolute
-    error `l1` of the generated image and its weight `lambda_l1`; `steepness`, the sum over all values of fake_b of
-    |d logit / d value|; and `minimax`, which adds what G could minimise instead: minus D's term (with
-    vanilla the saturating form).
+    Controls: `objective`; D's logits for a real patch, `real`, and for a generated one, `fake`; the
+        mean absolute
+    error `l1` of the generated image and its weight `lambda_l1`; `steepness`, the sum over all
+    values of fake_b of |d logit / d value|; and `minimax`, which adds what G could minimise
+    instead: minus D's term (with vanilla the saturating form).
 
-    `numbers` holds `loss_real` and `loss_fake`, D's terms, with their sum `loss_d`; `loss_g_gan`; each with the slope
-    over its logit: `slope_real`, `slope_fake`, `slope_g`; `loss_minimax` and `slope_minimax`; G's whole loss
-    `loss_g` with its part `weighted_l1`; and by how much each part would fall if every value of fake_b moved by 1
-    in the direction that this part wants, to first order: `push_gan` and `push_l1`. L1's shares of both, by size, are
-    `share_of_value` and `share_of_push`.
+    `numbers` holds `loss_real` and `loss_fake`, D's terms, with their sum `loss_d`; `loss_g_gan`;
+    each with the slope over its logit: `slope_real`, `slope_fake`, `slope_g`; `loss_minimax` and
+    `slope_minimax`; G's whole loss `loss_g` with its part `weighted_l1`; and by how much each part
+    would fall if every value of fake_b moved by 1 in the direction that this part wants, to first
+    order: `push_gan` and `push_l1`. L1's shares of both, by size, are `share_of_value` and
+    `share_of_push`.
     """
 
     def __init__(self):
         self.charts = functools.lru_cache(None)(draw_charts)
-        super().__init__([
-            Choice("objective", "objective", OBJECTIVES, "vanilla"),
-            Slider("real", "real logit", -REACH, REACH, 2.0, 0.25),
-            Slider("fake", "fake logit", -REACH, REACH, -2.0, 0.25),
-            Slider("l1", "L1 error", 0.0, 1.0, 0.25, 0.05),
-            Choice("lambda_l1", "lambda", LAMBDAS, 100, ordered=True),
-            Choice("steepness", "D's steepness", STEEPNESS, 100, ordered=True),
-            Switch("minimax", "minus D's term"),
-        ])
+        super().__init__(
+            [
+                Choice("objective", "objective", OBJECTIVES, "vanilla"),
+                Slider("real", "real logit", -REACH, REACH, 2.0, 0.25),
+                Slider("fake", "fake logit", -REACH, REACH, -2.0, 0.25),
+                Slider("l1", "L1 error", 0.0, 1.0, 0.25, 0.05),
+                Choice("lambda_l1", "lambda", LAMBDAS, 100, ordered=True),
+                Choice("steepness", "D's steepness", STEEPNESS, 100, ordered=True),
+                Switch("minimax", "minus D's term"),
+            ]
+        )
 
-    def draw(self, objective: str, real: float, fake: float, l1: float, lambda_l1: float, steepness: float,
-             minimax: bool) -> View:
+    def draw(
+        self,
+        objective: str,
+        real: float,
+        fake: float,
+        l1: float,
+        lambda_l1: float,
+        steepness: float,
+        minimax: bool,
+    ) -> View:
         numbers = patch_losses(objective, real, fake)
-        numbers |= parts_of_loss_g(numbers["loss_g_gan"], numbers["slope_g"], l1, lambda_l1, steepness)
-        on_d = [(real, numbers["loss_real"], numbers["slope_real"], BLUE),
-                (fake, numbers["loss_fake"], numbers["slope_fake"], ORANGE)]
+        numbers |= parts_of_loss_g(
+            numbers["loss_g_gan"], numbers["slope_g"], l1, lambda_l1, steepness
+        )
+        on_d = [
+            (real, numbers["loss_real"], numbers["slope_real"], BLUE),
+            (fake, numbers["loss_fake"], numbers["slope_fake"], ORANGE),
+        ]
         on_g = [(fake, numbers["loss_g_gan"], numbers["slope_g"], GREEN)]
         if minimax:
-            on_g.insert(0, (fake, numbers["loss_minimax"], numbers["slope_minimax"], PURPLE))  # below G's own
-        charts = [mark_points(chart, points) for chart, points in zip(self.charts(objective, minimax), (on_d, on_g))]
-        titles = ["D: real (blue), generated (dashed)",
-                  "G (green), minus D's term (dotted)" if minimax else "G: generated patch", "G: GAN and L1 part"]
-        text = "\n".join([describe_d(numbers), describe_g(numbers, minimax),
-                          describe_parts(numbers, l1, lambda_l1, steepness)])
-        alt = (f"Left and middle, the losses of D and G over the logit for the objective {objective}, with points at "
-               f"the real logit {real:g} and the fake logit {fake:g}, tangents, and arrows that show where the slope "
-               f"pushes the logit. Right, the two parts of G's loss and of the push on fake_b as bars. {text}")
+            on_g.insert(
+                0, (fake, numbers["loss_minimax"], numbers["slope_minimax"], PURPLE)
+            )  # below G's own
+        charts = [
+            mark_points(chart, points)
+            for chart, points in zip(self.charts(objective, minimax), (on_d, on_g))
+        ]
+        titles = [
+            "D: real (blue), generated (dashed)",
+            "G (green), minus D's term (dotted)" if minimax else "G: generated patch",
+            "G: GAN and L1 part",
+        ]
+        text = "\n".join(
+            [
+                describe_d(numbers),
+                describe_g(numbers, minimax),
+                describe_parts(numbers, l1, lambda_l1, steepness),
+            ]
+        )
+        alt = (
+            f"Left and middle, the losses of D and G over the logit for the objective {objective}, with points at "
+            f"the real logit {real:g} and the fake logit {fake:g}, tangents, and arrows that show where the slope "
+            f"pushes the logit. Right, the two parts of G's loss and of the push on fake_b as bars. {text}"
+        )
         return View(drawing.row([*charts, draw_parts(numbers)], titles), text, alt, numbers)
 
 
 def make_terms(objective: str) -> dict[str, Callable[[Tensor], Tensor]]:
     """Return D's term for a real and for a generated patch, G's loss, and minus D's second term, over one logit."""
     free_real, free_fake = torch.tensor(FREE[objective], dtype=torch.float64)
-    return {"real": lambda z: discriminator_loss(z, free_fake, objective),
-            "fake": lambda z: discriminator_loss(free_real, z, objective),
-            "g_gan": lambda z: generator_loss(z, objective),
-            "minimax": lambda z: -discriminator_loss(free_real, z, objective)}
+    return {
+        "real": lambda z: discriminator_loss(z, free_fake, objective),
+        "fake": lambda z: discriminator_loss(free_real, z, objective),
+        "g_gan": lambda z: generator_loss(z, objective),
+        "minimax": lambda z: -discriminator_loss(free_real, z, objective),
+    }
 
 
 def value_and_slope(term: Callable[[Tensor], Tensor], logit: float) -> tuple[float, float]:
@@ -96,20 +138,40 @@ def patch_losses(objective: str, real: float, fake: float) -> dict[str, float]:
     loss_fake, slope_fake = value_and_slope(terms["fake"], fake)
     loss_g_gan, slope_g = value_and_slope(terms["g_gan"], fake)
     loss_minimax, slope_minimax = value_and_slope(terms["minimax"], fake)
-    return {"loss_d": loss_real + loss_fake, "loss_real": loss_real, "slope_real": slope_real,
-            "loss_fake": loss_fake, "slope_fake": slope_fake, "loss_g_gan": loss_g_gan, "slope_g": slope_g,
-            "loss_minimax": loss_minimax, "slope_minimax": slope_minimax}
+    return {
+        "loss_d": loss_real + loss_fake,
+        "loss_real": loss_real,
+        "slope_real": slope_real,
+        "loss_fake": loss_fake,
+        "slope_fake": slope_fake,
+        "loss_g_gan": loss_g_gan,
+        "slope_g": slope_g,
+        "loss_minimax": loss_minimax,
+        "slope_minimax": slope_minimax,
+    }
 
 
-def parts_of_loss_g(loss_g_gan: float, slope_g: float, l1: float, lambda_l1: float,
-                    steepness: float) -> dict[str, float]:
+def parts_of_loss_g(
+    loss_g_gan: float, slope_g: float, l1: float, lambda_l1: float, steepness: float
+) -> dict[str, float]:
     """Return what both parts add to G's loss and how hard they push on fake_b, named as in `LossExplorer`.
 
-    L1 pushes each of the N values by lambda / N, however large the error is, so that all of them add up to lambda.
+    L1 pushes each of the N values by lambda / N, however large the error is, so that all of them
+    add up to lambda.
     """
-    weighted_l1, push_gan, push_l1 = lambda_l1 * l1, abs(slope_g) * steepness, float(lambda_l1 if l1 else 0)
-    return {"loss_g": loss_g_gan + weighted_l1, "weighted_l1": weighted_l1, "push_gan": push_gan, "push_l1": push_l1,
-            "share_of_value": share(weighted_l1, abs(loss_g_gan)), "share_of_push": share(push_l1, push_gan)}
+    weighted_l1, push_gan, push_l1 = (
+        lambda_l1 * l1,
+        abs(slope_g) * steepness,
+        float(lambda_l1 if l1 else 0),
+    )
+    return {
+        "loss_g": loss_g_gan + weighted_l1,
+        "weighted_l1": weighted_l1,
+        "push_gan": push_gan,
+        "push_l1": push_l1,
+        "share_of_value": share(weighted_l1, abs(loss_g_gan)),
+        "share_of_push": share(push_l1, push_gan),
+    }
 
 
 def share(part: float, rest: float) -> float:
@@ -120,13 +182,27 @@ def share(part: float, rest: float) -> float:
 def draw_charts(objective: str, minimax: bool) -> tuple[drawing.Chart, drawing.Chart]:
     """Return the curves of D's terms, and of G's loss, with or without minus D's term, over the logit."""
     logits = torch.linspace(-REACH, REACH, 161, dtype=torch.float64)
-    values = {name: torch.stack([term(z) for z in logits]).tolist() for name, term in make_terms(objective).items()}
+    values = {
+        name: torch.stack([term(z) for z in logits]).tolist()
+        for name, term in make_terms(objective).items()
+    }
     styles = {"real": (BLUE, 0), "fake": (ORANGE, 9), "g_gan": (GREEN, 0), "minimax": (PURPLE, 4)}
     charts = []
-    for names, label in ((("real", "fake"), "logit"), (("g_gan", "minimax")[:1 + minimax], "fake logit")):
+    for names, label in (
+        (("real", "fake"), "logit"),
+        (("g_gan", "minimax")[: 1 + minimax], "fake logit"),
+    ):
         negative = min(min(values[name]) for name in names) < 0
         low, ticks = (-HIGHEST, (-8, -4, 0, 4, 8)) if negative else (-0.5, (0, 2, 4, 6, 8))
-        chart = drawing.Chart(CHART, HEIGHT, (-REACH - 0.5, REACH + 0.5), (low, HIGHEST), range(-8, 9, 4), ticks, label)
+        chart = drawing.Chart(
+            CHART,
+            HEIGHT,
+            (-REACH - 0.5, REACH + 0.5),
+            (low, HIGHEST),
+            range(-8, 9, 4),
+            ticks,
+            label,
+        )
         for name in names:
             colour, dash = styles[name]
             chart.curve(logits.tolist(), values[name], colour, dash)
@@ -138,7 +214,12 @@ def mark_points(chart: drawing.Chart, points: list[tuple[float, float, float, st
     """Return the chart with each (logit, loss, slope, colour) as a dot, its tangent, and an arrow down the slope."""
     chart = chart.copy()
     for logit, loss, slope, _ in points:
-        chart.curve((logit - 1.5, logit + 1.5), (loss - 1.5 * slope, loss + 1.5 * slope), drawing.INK, width=3)
+        chart.curve(
+            (logit - 1.5, logit + 1.5),
+            (loss - 1.5 * slope, loss + 1.5 * slope),
+            drawing.INK,
+            width=3,
+        )
     for logit, loss, slope, colour in points:
         chart.arrow(logit, loss, -STEP * slope, colour)
         chart.point(logit, loss, colour)
@@ -149,8 +230,10 @@ def draw_parts(numbers: Mapping[str, float]) -> Image.Image:
     """Return two bars: the GAN and the L1 part of G's loss, and of the push on fake_b, each part by its size."""
     panel = Image.new("RGB", (BARS, HEIGHT), "white")
     draw = ImageDraw.Draw(panel)
-    rows = (("value of the loss", "share_of_value", "loss_g_gan", "weighted_l1"),
-            ("push on fake_b", "share_of_push", "push_gan", "push_l1"))
+    rows = (
+        ("value of the loss", "share_of_value", "loss_g_gan", "weighted_l1"),
+        ("push on fake_b", "share_of_push", "push_gan", "push_l1"),
+    )
     for top, (title, share_of_l1, gan, l1) in zip((10, 140), rows):
         draw.text((0, top), title, drawing.INK, drawing.font(14))
         if numbers[gan] or numbers[l1]:
@@ -158,38 +241,66 @@ def draw_parts(numbers: Mapping[str, float]) -> Image.Image:
             draw.rectangle((0, top + 22, BARS - 1, top + 48), fill=SKY)
             draw.rectangle((0, top + 22, border, top + 48), fill=GREEN)
         draw.text((0, top + 54), f"GAN {short(numbers[gan])}", drawing.INK, drawing.font(14))
-        draw.text((BARS - 1, top + 54), f"L1 {short(numbers[l1])}", drawing.INK, drawing.font(14), anchor="ra")
-        draw.text((BARS - 1, top + 74), f"{numbers[share_of_l1]:.0%}", drawing.INK, drawing.font(14), anchor="ra")
+        draw.text(
+            (BARS - 1, top + 54),
+            f"L1 {short(numbers[l1])}",
+            drawing.INK,
+            drawing.font(14),
+            anchor="ra",
+        )
+        draw.text(
+            (BARS - 1, top + 74),
+            f"{numbers[share_of_l1]:.0%}",
+            drawing.INK,
+            drawing.font(14),
+            anchor="ra",
+        )
     return panel
 
 
 def describe_d(numbers: Mapping[str, float]) -> str:
     """Return D's loss with its terms, and where they push the logits."""
-    return (f"D's loss: real {short(numbers['loss_real'])} + generated {short(numbers['loss_fake'])} = "
-            f"{short(numbers['loss_d'])} (halved: {short(numbers['loss_d'] / 2)}). It pushes "
-            f"{push('the real logit', numbers['slope_real'])} and {push('the fake logit', numbers['slope_fake'])}.")
+    return (
+        f"D's loss: real {short(numbers['loss_real'])} + generated {short(numbers['loss_fake'])} = "
+        f"{short(numbers['loss_d'])} (halved: {short(numbers['loss_d'] / 2)}). It pushes "
+        f"{push('the real logit', numbers['slope_real'])} and {push('the fake logit', numbers['slope_fake'])}."
+    )
 
 
 def describe_g(numbers: Mapping[str, float], minimax: bool) -> str:
     """Return G's adversarial loss and push, and those of minus D's term if it is shown."""
     text = f"G's loss: {short(numbers['loss_g_gan'])}. It pushes {push('the fake logit', numbers['slope_g'])}."
     if minimax:
-        text += (f" Minus D's term instead: {short(numbers['loss_minimax'])}. It would push "
-                 f"{push('the fake logit', numbers['slope_minimax'])}.")
+        text += (
+            f" Minus D's term instead: {short(numbers['loss_minimax'])}. It would push "
+            f"{push('the fake logit', numbers['slope_minimax'])}."
+        )
     return text
 
 
-def describe_parts(numbers: Mapping[str, float], l1: float, lambda_l1: float, steepness: float) -> str:
+def describe_parts(
+    numbers: Mapping[str, float], l1: float, lambda_l1: float, steepness: float
+) -> str:
     """Return the sum that G minimises, and how hard each part pushes on the image, with the numbers filled in."""
-    gan, slope, share_of_value = numbers["loss_g_gan"], abs(numbers["slope_g"]), numbers["share_of_value"]
-    return (f"With L1: {short(gan)} + {lambda_l1}·{l1:.2f} = {short(numbers['loss_g'])}. Push on all values of fake_b "
-            f"together: GAN {slope:.4g}·{steepness:g} = {short(numbers['push_gan'])}, L1 {short(numbers['push_l1'])}; "
-            f"L1 has {share_of_value:.0%} of the value and {numbers['share_of_push']:.0%} of the push.")
+    gan, slope, share_of_value = (
+        numbers["loss_g_gan"],
+        abs(numbers["slope_g"]),
+        numbers["share_of_value"],
+    )
+    return (
+        f"With L1: {short(gan)} + {lambda_l1}·{l1:.2f} = {short(numbers['loss_g'])}. Push on all values of fake_b "
+        f"together: GAN {slope:.4g}·{steepness:g} = {short(numbers['push_gan'])}, L1 {short(numbers['push_l1'])}; "
+        f"L1 has {share_of_value:.0%} of the value and {numbers['share_of_push']:.0%} of the push."
+    )
 
 
 def push(what: str, slope: float) -> str:
     """Return in words where a step down the slope moves something, and how hard."""
-    return f"{what} {'down' if slope > 0 else 'up'} by {short(abs(slope))}" if slope else f"{what} nowhere"
+    return (
+        f"{what} {'down' if slope > 0 else 'up'} by {short(abs(slope))}"
+        if slope
+        else f"{what} nowhere"
+    )
 
 
 def short(number: float) -> str:

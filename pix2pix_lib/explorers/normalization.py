@@ -10,16 +10,21 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..data import facade_tensors
-from ..facades import split_seeds
+from ..facades import facade_tensors, split_seeds
 from ..layers import NORMS
 from ..plots import BLUE, VERMILLION
 from ..trained import load_snapshot
+from ..validation import InputError
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
 
 CHANNELS, POOL, LARGEST_BATCH = 8, 8, 4  # of the features that are shown if none are given
-GRID, SIDE, GAP, HEADING = 406, 220, 3, 18  # screen pixels: width of all cells, side of a map, between cells, numbers
+GRID, SIDE, GAP, HEADING = (
+    406,
+    220,
+    3,
+    18,
+)  # screen pixels: width of all cells, side of a map, between cells, numbers
 FADED = 0.7  # how far towards white a map goes that does not count
 REACH = 3.0  # deviations from the mean that are drawn of a normalised map
 
@@ -27,63 +32,103 @@ REACH = 3.0  # deviations from the mean that are drawn of a normalised map
 class NormalizationExplorer(Explorer):
     """Choose a norm and a batch: see whose values enter its mean and deviation, and one map before and after it.
 
-    Controls: `norm`; the `batch` size; `groups` of channels, for group norm; the `channel` that is looked at, of the
-    image `facade`, the first in the batch; `neighbour`, which says how far behind it in `features` the batch's other
-    images begin; and `running`: as in evaluation mode, where batch norm takes averages kept from the training.
+    Controls: `norm`; the `batch` size; `groups` of channels, for group norm; the `channel` that is
+        looked at, of the
+    image `facade`, the first in the batch; `neighbour`, which says how far behind it in `features`
+    the batch's other images begin; and `running`: as in evaluation mode, where batch norm takes
+    averages kept from the training.
 
     Args:
-        features: (P, C, H, W), at least 8 images with up to 16 channels; if none are given, 8 channels that the
-            trained generator hands to its first norm, for 8 label maps of the validation split.
+        features: (P, C, H, W), at least 8 images with up to 16 channels; if none are given, 8
+            channels that the trained generator hands to its first norm, for 8 label maps of the
+            validation split.
         averages: running mean and variance, each (C,); needed with `features` of your own.
 
-    The learned scale and shift are left out: they come after the statistics, and are one number a channel.
+    The learned scale and shift are left out: they come after the statistics, and are one number a
+    channel.
 
-    `numbers`: norm, batch and groups; `maps`, how many (H, W) maps share the statistics, and `values`, how many
-    numbers those hold; their `mean` and `deviation`, or those of the running averages; `before` and `after`, each
-    (mean, deviation) of the map that is looked at; and `change`, the mean absolute difference of this map from what
-    the norm makes of it when its image is alone in the batch.
+    `numbers`: norm, batch and groups; `maps`, how many (H, W) maps share the statistics, and
+        `values`, how many
+    numbers those hold; their `mean` and `deviation`, or those of the running averages; `before` and
+    `after`, each (mean, deviation) of the map that is looked at; and `change`, the mean absolute
+    difference of this map from what the norm makes of it when its image is alone in the batch.
 
     Raises:
-        ValueError: if the features have another shape, or the averages do not fit them.
+        InputError: if the features have another shape, or the averages do not fit them.
     """
 
-    def __init__(self, features: Tensor | None = None, averages: tuple[Tensor, Tensor] | None = None):
-        self.features, self.averages = trained_features() if features is None else (features, averages)
+    def __init__(
+        self, features: Tensor | None = None, averages: tuple[Tensor, Tensor] | None = None
+    ):
+        self.features, self.averages = (
+            trained_features() if features is None else (features, averages)
+        )
         _check(self.features, self.averages)
         count, channels = self.features.shape[:2]
         groups = tuple(number for number in range(1, channels + 1) if channels % number == 0)
-        super().__init__([
-            Choice("norm", "norm", NORMS, "batch"),
-            Slider("batch", "batch size", 1, LARGEST_BATCH, LARGEST_BATCH),
-            Choice("groups", "groups", groups, groups[len(groups) // 2], ordered=True),
-            Slider("channel", "channel", 0, channels - 1, 0),
-            Slider("facade", "image", 0, count - 1, 0),
-            Slider("neighbour", "neighbours", 1, count - LARGEST_BATCH + 1, 1),
-            Switch("running", "evaluation"),
-        ])
+        super().__init__(
+            [
+                Choice("norm", "norm", NORMS, "batch"),
+                Slider("batch", "batch size", 1, LARGEST_BATCH, LARGEST_BATCH),
+                Choice("groups", "groups", groups, groups[len(groups) // 2], ordered=True),
+                Slider("channel", "channel", 0, channels - 1, 0),
+                Slider("facade", "image", 0, count - 1, 0),
+                Slider("neighbour", "neighbours", 1, count - LARGEST_BATCH + 1, 1),
+                Switch("running", "evaluation"),
+            ]
+        )
 
-    def draw(self, norm: str, batch: int, groups: int, channel: int, facade: int, neighbour: int,
-             running: bool) -> View:
+    def draw(
+        self,
+        norm: str,
+        batch: int,
+        groups: int,
+        channel: int,
+        facade: int,
+        neighbour: int,
+        running: bool,
+    ) -> View:
         members = batch_members(len(self.features), facade, neighbour, batch)
         features = self.features[members]
         averages = self.averages if running and norm == "batch" else None
         shared = maps_that_count(norm, features.shape, channel, groups, averages is not None)
-        before, after = features[0, channel], normalise(features, norm, groups, averages)[0, channel]
+        before, after = (
+            features[0, channel],
+            normalise(features, norm, groups, averages)[0, channel],
+        )
         alone = normalise(features[:1], norm, groups, averages)[0, channel]
-        mean, deviation = statistics(features[shared]) if averages is None else _kept(averages, channel)
+        mean, deviation = (
+            statistics(features[shared]) if averages is None else _kept(averages, channel)
+        )
         numbers = {
-            "norm": norm, "batch": batch, "groups": groups, "maps": int(shared.sum()),
-            "values": int(shared.sum()) * before.numel(), "mean": mean, "deviation": deviation,
-            "before": statistics(before), "after": statistics(after), "change": float((after - alone).abs().mean()),
+            "norm": norm,
+            "batch": batch,
+            "groups": groups,
+            "maps": int(shared.sum()),
+            "values": int(shared.sum()) * before.numel(),
+            "mean": mean,
+            "deviation": deviation,
+            "before": statistics(before),
+            "after": statistics(after),
+            "change": float((after - alone).abs().mean()),
         }
         largest = float(before.abs().max())
-        panels = [draw_grid(features, shared, channel, members), draw_map(before, largest),
-                  draw_map(after, largest if norm == "none" else REACH)]
-        titles = [f"images (rows), channels ({_in_words(norm, groups)})", "orange frame: before", "after"]
+        panels = [
+            draw_grid(features, shared, channel, members),
+            draw_map(before, largest),
+            draw_map(after, largest if norm == "none" else REACH),
+        ]
+        titles = [
+            f"images (rows), channels ({_in_words(norm, groups)})",
+            "orange frame: before",
+            "after",
+        ]
         text = _text(numbers, channel, facade, averages is not None)
-        alt = (f"Left, a grid of {batch} images in rows and {features.shape[1]} channels in columns; "
-               f"{numbers['maps']} maps are framed, the others faded; channel {channel} of the first image is orange. "
-               f"Right, this map before and after the norm, orange below 0 and purple above. {text}")
+        alt = (
+            f"Left, a grid of {batch} images in rows and {features.shape[1]} channels in columns; "
+            f"{numbers['maps']} maps are framed, the others faded; channel {channel} of the first image is orange. "
+            f"Right, this map before and after the norm, orange below 0 and purple above. {text}"
+        )
         return View(drawing.row(panels, titles), text, alt, numbers)
 
 
@@ -99,7 +144,10 @@ def trained_features() -> tuple[Tensor, tuple[Tensor, Tensor]]:
     first, second = generator.downs[:2]
     real_a = torch.stack([facade_tensors(seed)[0] for seed in split_seeds("val", POOL)])
     features = second.conv(second.activation(first(real_a)))
-    return features[:, :CHANNELS], (second.norm.running_mean[:CHANNELS], second.norm.running_var[:CHANNELS])
+    return features[:, :CHANNELS], (
+        second.norm.running_mean[:CHANNELS],
+        second.norm.running_var[:CHANNELS],
+    )
 
 
 def batch_members(count: int, facade: int, neighbour: int, batch: int) -> list[int]:
@@ -107,7 +155,9 @@ def batch_members(count: int, facade: int, neighbour: int, batch: int) -> list[i
     return [facade, *((facade + neighbour + number) % count for number in range(batch - 1))]
 
 
-def normalise(features: Tensor, norm: str, groups: int = 1, averages: tuple[Tensor, Tensor] | None = None) -> Tensor:
+def normalise(
+    features: Tensor, norm: str, groups: int = 1, averages: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
     """Return (N, C, H, W) features after a norm without scale and shift; `averages` are for batch norm only."""
     if norm == "batch":
         mean, variance = averages or (None, None)
@@ -119,7 +169,9 @@ def normalise(features: Tensor, norm: str, groups: int = 1, averages: tuple[Tens
     return features
 
 
-def maps_that_count(norm: str, shape: tuple[int, ...], channel: int, groups: int, kept: bool = False) -> Tensor:
+def maps_that_count(
+    norm: str, shape: tuple[int, ...], channel: int, groups: int, kept: bool = False
+) -> Tensor:
     """Return an (N, C) mask of the maps that enter the statistics for a channel of the first image.
 
     With `kept`, statistics from the training, and without a norm it is empty.
@@ -135,7 +187,7 @@ def maps_that_count(norm: str, shape: tuple[int, ...], channel: int, groups: int
     elif norm == "group":
         size = channels // groups
         first = channel // size * size
-        shared[0, first:first + size] = True
+        shared[0, first : first + size] = True
     return shared
 
 
@@ -165,18 +217,33 @@ def cell_box(channels: int, image: int, channel: int) -> tuple[int, int, int, in
 def draw_grid(features: Tensor, shared: Tensor, channel: int, names: Sequence[int]) -> Image.Image:
     """Draw (N, C, H, W) features as a grid: maps in the (N, C) mask framed in blue, the others faded.
 
-    One scale for all maps, white at 0. The chosen channel of the first image has an orange frame, inside of the blue.
-    `names` are the numbers of the images, written beside their rows.
+    One scale for all maps, white at 0. The chosen channel of the first image has an orange frame,
+    inside of the blue. `names` are the numbers of the images, written beside their rows.
     """
     images, channels = features.shape[:2]
     grid = Image.new("RGB", (HEADING + GRID, cell_box(channels, LARGEST_BATCH - 1, 0)[3]), "white")
-    draw, reach = ImageDraw.Draw(grid), 0.6 * float(features.abs().max())  # the few largest values may be cut off
+    draw, reach = (
+        ImageDraw.Draw(grid),
+        0.6 * float(features.abs().max()),
+    )  # the few largest values may be cut off
     for number in range(channels):
         left, _, right, _ = cell_box(channels, 0, number)
-        draw.text(((left + right) / 2, HEADING - 3), str(number), drawing.INK, drawing.font(14), anchor="ms")
+        draw.text(
+            ((left + right) / 2, HEADING - 3),
+            str(number),
+            drawing.INK,
+            drawing.font(14),
+            anchor="ms",
+        )
     for image in range(images):
         _, top, _, bottom = cell_box(channels, image, 0)
-        draw.text((HEADING - 5, (top + bottom) / 2), str(names[image]), drawing.INK, drawing.font(14), anchor="rm")
+        draw.text(
+            (HEADING - 5, (top + bottom) / 2),
+            str(names[image]),
+            drawing.INK,
+            drawing.font(14),
+            anchor="rm",
+        )
         for number in range(channels):
             left, top, right, bottom = cell_box(channels, image, number)
             cell = drawing.diverging(features[image, number].numpy(), reach)
@@ -185,10 +252,15 @@ def draw_grid(features: Tensor, shared: Tensor, channel: int, names: Sequence[in
                 cell = Image.blend(cell, Image.new("RGB", cell.size, "white"), FADED)
             grid.paste(cell, (left, top))
             frame = (left, top, right - 1, bottom - 1)
-            draw.rectangle(frame, outline=BLUE if shared[image, number] else "#dddddd",
-                           width=4 if shared[image, number] else 1)
+            draw.rectangle(
+                frame,
+                outline=BLUE if shared[image, number] else "#dddddd",
+                width=4 if shared[image, number] else 1,
+            )
             if (image, number) == (0, channel):
-                draw.rectangle((left + 4, top + 4, right - 5, bottom - 5), outline=VERMILLION, width=3)
+                draw.rectangle(
+                    (left + 4, top + 4, right - 5, bottom - 5), outline=VERMILLION, width=3
+                )
     return grid
 
 
@@ -218,15 +290,22 @@ def _text(numbers: dict, channel: int, facade: int, kept: bool) -> str:
         first = f"{name}: no statistics, the map stays as it is."
     else:
         many = "map counts" if numbers["maps"] == 1 else "maps count"
-        first = (f"{name}: {numbers['maps']} {many} for channel {channel} of image {facade} (framed), "
-                 f"{numbers['values']:,} values with {pair}.")
+        first = (
+            f"{name}: {numbers['maps']} {many} for channel {channel} of image {facade} (framed), "
+            f"{numbers['values']:,} values with {pair}."
+        )
     (mean, deviation), (new_mean, new_deviation) = numbers["before"], numbers["after"]
-    second = (f"The map itself: mean {signed(mean)} and deviation {deviation:.2f} before, "
-              f"{signed(new_mean)} and {new_deviation:.2f} after.")
+    second = (
+        f"The map itself: mean {signed(mean)} and deviation {deviation:.2f} before, "
+        f"{signed(new_mean)} and {new_deviation:.2f} after."
+    )
     third = "The image is alone in its batch."
     if numbers["batch"] > 1:
-        third = (f"Its neighbours in the batch change this result by {numbers['change']:.3f} on average."
-                 if numbers["change"] > 5e-4 else "Its neighbours in the batch change nothing.")
+        third = (
+            f"Its neighbours in the batch change this result by {numbers['change']:.3f} on average."
+            if numbers["change"] > 5e-4
+            else "Its neighbours in the batch change nothing."
+        )
     return f"{first}\n{second} {third}"
 
 
@@ -237,9 +316,13 @@ def signed(number: float) -> str:
 
 def _check(features: Tensor, averages: tuple[Tensor, Tensor] | None) -> None:
     if features.dim() != 4 or len(features) < POOL or not 1 <= features.shape[1] <= 16:
-        raise ValueError(f"expected features of shape (P, C, H, W) with at least {POOL} images and 1 to 16 channels; "
-                         f"got {tuple(features.shape)}")
+        raise InputError(
+            f"expected features of shape (P, C, H, W) with at least {POOL} images and 1 to 16 channels; "
+            f"got {tuple(features.shape)}"
+        )
     if averages is None or any(part.shape != features.shape[1:2] for part in averages):
         got = None if averages is None else [tuple(part.shape) for part in averages]
-        raise ValueError(f"expected averages (mean, variance), each of shape ({features.shape[1]},), one number a "
-                         f"channel; got {got}")
+        raise InputError(
+            f"expected averages (mean, variance), each of shape ({features.shape[1]},), one number a "
+            f"channel; got {got}"
+        )

@@ -1,8 +1,9 @@
 """The widgets around an explorer: they hand values to it and show its view. The only module that imports ipywidgets.
 
-Everything here exists in ipywidgets 7.7.1 (Colab) and 8. The picture is an <img> in an HTML widget: it carries words
-for those who cannot see it, and is renewed several times faster than a figure. Sliders, lists and buttons work from
-the keyboard: Tab goes from one to the next, the arrow keys move a slider, Enter opens a list and presses a button.
+Everything here exists in ipywidgets 7.7.1 (Colab) and 8. The picture is an <img> in an HTML widget:
+it carries words for those who cannot see it, and is renewed several times faster than a figure.
+Sliders, lists and buttons work from the keyboard: Tab goes from one to the next, the arrow keys
+move a slider, Enter opens a list and presses a button.
 """
 
 import html
@@ -14,7 +15,11 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LABELS = {"description_width": "7.5em"}
 CONTROL = {"width": "auto", "margin": "2px"}
 WIDTH = "960px"  # about that of the widest picture
-COLUMNS = {"grid_template_columns": "repeat(auto-fill, minmax(290px, 1fr))", "width": "100%", "max_width": WIDTH}
+COLUMNS = {
+    "grid_template_columns": "repeat(auto-fill, minmax(290px, 1fr))",
+    "width": "100%",
+    "max_width": WIDTH,
+}
 BUTTON = {"width": "auto", "min_width": "7em"}
 
 
@@ -48,7 +53,9 @@ class Panel:
             self.silent = False
         self.picture.value = self.explorer.view.to_html()
         sentences = html.escape(self.explorer.view.text).replace("\n", "<br>")
-        self.text.value = f'<div aria-live="polite" style="max-width:{WIDTH};line-height:1.5">{sentences}</div>'
+        self.text.value = (
+            f'<div aria-live="polite" style="max-width:{WIDTH};line-height:1.5">{sentences}</div>'
+        )
 
     def show(self) -> None:
         """Show the panel under the running cell. Where no kernel runs, the view's sentences are all that is left."""
@@ -74,7 +81,9 @@ def make_widget(control) -> ipywidgets.DOMWidget:
     common = {"description": control.label, "style": LABELS, "layout": CONTROL}
     if hasattr(control, "step"):
         kind = ipywidgets.IntSlider if control.is_whole else ipywidgets.FloatSlider
-        return kind(min=control.low, max=control.high, step=control.step, value=control.start, **common)
+        return kind(
+            min=control.low, max=control.high, step=control.step, value=control.start, **common
+        )
     if hasattr(control, "options"):
         kind = ipywidgets.SelectionSlider if control.ordered else ipywidgets.Dropdown
         return kind(options=control.options, value=control.start, **common)

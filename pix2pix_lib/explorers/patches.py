@@ -1,7 +1,7 @@
 """Patch outputs: what the discriminator says of every patch of a picture, and of the one that you point at.
 
-The discriminator is in evaluation mode: its norms use fixed averages, so that a logit depends on the pixels of its
-own patch alone, and on nothing else of the picture.
+The discriminator is in evaluation mode: its norms use fixed averages, so that a logit depends on
+the pixels of its own patch alone, and on nothing else of the picture.
 
 Source: Isola et al. 2017, section 3.2.2.
 """
@@ -15,43 +15,59 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..corruptions import CORRUPTIONS, corrupt
-from ..data import facade_tensors
-from ..facades import split_seeds
+from ..facades import facade_tensors, split_seeds
+from ..inference import translate
 from ..receptive_field import PixelBox, ReceptiveField, receptive_field
 from ..trained import Snapshot, load_snapshots
-from ..training import translate
+from ..validation import InputError
 from . import drawing
 from .base import Action, Choice, Explorer, Slider, Switch, View
 
 SIDE = 256  # screen pixels of the picture
 REACH = 6.0  # logits beyond this are drawn in the last colour
 MAP_SIDE = 280
-MAP_ENDS = {"probability": ("0 fake", "1 real"), "logit": (f"{-REACH:+.0f} fake", f"{REACH:+.0f} real")}
+MAP_ENDS = {
+    "probability": ("0 fake", "1 real"),
+    "logit": (f"{-REACH:+.0f} fake", f"{REACH:+.0f} real"),
+}
 
 
 class PatchExplorer(Explorer):
     """The map of patch logits over a picture between real_b and fake_b, which can be spoilt in several ways.
 
-    Controls: `facade`, `percent` (of the training, for both networks), `mix` (0: the true photo, 1: the generated
-    one), `corruption` with its `strength`, `row` and `col` of a patch, `threshold` (a probability), and what is drawn.
-    `numbers` holds logit, probability and box (top, left, bottom, right as slices) of the patch, `inside` or not,
-    how many of `patches` lie `below` the threshold, and the means over the map.
+    Controls: `facade`, `percent` (of the training, for both networks), `mix` (0: the true photo, 1:
+        the generated
+    one), `corruption` with its `strength`, `row` and `col` of a patch, `threshold` (a probability),
+    and what is drawn. `numbers` holds logit, probability and box (top, left, bottom, right as
+    slices) of the patch, `inside` or not, how many of `patches` lie `below` the threshold, and the
+    means over the map.
 
     Args:
-        pairs: (real_a, real_b) tensors (3, H, W) in [-1, 1]; by default six procedural facades that no training saw.
+        pairs: (real_a, real_b) tensors (3, H, W) in [-1, 1]; by default six procedural facades that
+            no training saw.
         snapshots: what `trained.load_snapshots` returns; by default that.
 
     Raises:
-        ValueError: if there are fewer than two pairs (one lends its label map to the other) or no snapshots.
+        InputError: if there are fewer than two pairs (one lends its label map to the other) or no
+            snapshots.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]] | None = None,
-                 snapshots: Sequence[Snapshot] | None = None):
-        self.pairs = [facade_tensors(seed) for seed in split_seeds("val", 6)] if pairs is None else list(pairs)
+    def __init__(
+        self,
+        pairs: Sequence[tuple[Tensor, Tensor]] | None = None,
+        snapshots: Sequence[Snapshot] | None = None,
+    ):
+        self.pairs = (
+            [facade_tensors(seed) for seed in split_seeds("val", 6)]
+            if pairs is None
+            else list(pairs)
+        )
         snapshots = load_snapshots() if snapshots is None else snapshots
         if len(self.pairs) < 2 or not snapshots:
-            raise ValueError(f"at least two pairs and one snapshot are needed; "
-                             f"got {len(self.pairs)} and {len(snapshots)}")
+            raise InputError(
+                f"at least two pairs and one snapshot are needed; "
+                f"got {len(self.pairs)} and {len(snapshots)}"
+            )
         self.snapshots = {snapshot.percent: snapshot for snapshot in snapshots}
         self.field = receptive_field(snapshots[-1].discriminator.model)
         self.fake_b = functools.lru_cache(64)(self._fake_b)
@@ -60,32 +76,50 @@ class PatchExplorer(Explorer):
         self.map_size = rows, cols = self.logits(0, snapshots[-1].percent, 0.0, "none", 0.0).shape
         percents = tuple(self.snapshots)
         super().__init__(
-            [Slider("facade", "facade", 0, len(self.pairs) - 1, 0),
-             Choice("percent", "training, %", percents, percents[-1], ordered=True),
-             Slider("mix", "real to fake", 0.0, 1.0, 0.0, 0.05),
-             Choice("corruption", "spoil by", CORRUPTIONS, "none"),
-             Slider("strength", "strength", 0.0, 1.0, 0.5, 0.05),
-             Slider("row", "patch row", 0, rows - 1, rows // 2),
-             Slider("col", "patch column", 0, cols - 1, cols // 2),
-             Slider("threshold", "threshold", 0.0, 1.0, 0.5, 0.05),
-             Choice("unit", "map shows", ("probability", "logit"), "probability"),
-             Switch("overlay", "map over picture", False)],
-            [self._move("left", "col", -1), self._move("right", "col", 1), self._move("up", "row", -1),
-             self._move("down", "row", 1),
-             Action("least real", lambda values: self._extreme(values, np.argmin)),
-             Action("most real", lambda values: self._extreme(values, np.argmax))],
+            [
+                Slider("facade", "facade", 0, len(self.pairs) - 1, 0),
+                Choice("percent", "training, %", percents, percents[-1], ordered=True),
+                Slider("mix", "real to fake", 0.0, 1.0, 0.0, 0.05),
+                Choice("corruption", "spoil by", CORRUPTIONS, "none"),
+                Slider("strength", "strength", 0.0, 1.0, 0.5, 0.05),
+                Slider("row", "patch row", 0, rows - 1, rows // 2),
+                Slider("col", "patch column", 0, cols - 1, cols // 2),
+                Slider("threshold", "threshold", 0.0, 1.0, 0.5, 0.05),
+                Choice("unit", "map shows", ("probability", "logit"), "probability"),
+                Switch("overlay", "map over picture", False),
+            ],
+            [
+                self._move("left", "col", -1),
+                self._move("right", "col", 1),
+                self._move("up", "row", -1),
+                self._move("down", "row", 1),
+                Action("least real", lambda values: self._extreme(values, np.argmin)),
+                Action("most real", lambda values: self._extreme(values, np.argmax)),
+            ],
         )
 
-    def _judged(self, facade: int, percent: int, mix: float, corruption: str,
-                strength: float) -> tuple[Tensor, Tensor]:
+    def _judged(
+        self, facade: int, percent: int, mix: float, corruption: str, strength: float
+    ) -> tuple[Tensor, Tensor]:
         """Return what the discriminator gets: the input and the picture, (3, H, W) in [-1, 1]."""
         real_a, real_b = self.pairs[facade]
         other_a = self.pairs[(facade + 1) % len(self.pairs)][0]
         image = torch.lerp(real_b, self.fake_b(facade, percent), mix) if mix else real_b
         return corrupt(corruption, strength, real_a, image, other_a)
 
-    def draw(self, facade: int, percent: int, mix: float, corruption: str, strength: float, row: int, col: int,
-             threshold: float, unit: str, overlay: bool) -> View:
+    def draw(
+        self,
+        facade: int,
+        percent: int,
+        mix: float,
+        corruption: str,
+        strength: float,
+        row: int,
+        col: int,
+        threshold: float,
+        unit: str,
+        overlay: bool,
+    ) -> View:
         real_a, image = self.judged(facade, percent, mix, corruption, strength)
         logits = self.logits(facade, percent, mix, corruption, strength)
         numbers = patch_numbers(logits, self.field, row, col, threshold, tuple(image.shape[1:]))
@@ -93,17 +127,29 @@ class PatchExplorer(Explorer):
         cells = draw_map(colours, sigmoid(logits) < threshold, row, col)
         picture = draw_judged(image, self.field, row, col, colours if overlay else None)
         bar = drawing.colour_bar("PuOr", *MAP_ENDS[unit], MAP_SIDE)
-        panels = [picture, draw_crop(real_a, image, PixelBox(*numbers["box"])), drawing.row([cells, bar], gap=6)]
+        panels = [
+            picture,
+            draw_crop(real_a, image, PixelBox(*numbers["box"])),
+            drawing.row([cells, bar], gap=6),
+        ]
         titles = ["picture", "seen by it", f"{unit} (dot: below {threshold:.2f})"]
         what = describe_picture(mix, corruption, strength)
-        return View(drawing.row(panels, titles), patch_text(numbers, threshold),
-                    patch_alt(what, numbers, threshold), numbers)
+        return View(
+            drawing.row(panels, titles),
+            patch_text(numbers, threshold),
+            patch_alt(what, numbers, threshold),
+            numbers,
+        )
 
     def _fake_b(self, facade: int, percent: int) -> Tensor:
-        return self.run_network(translate, self.snapshots[percent].generator, self.pairs[facade][0][None])[0]
+        return self.run_network(
+            translate, self.snapshots[percent].generator, self.pairs[facade][0][None]
+        )[0]
 
     @torch.no_grad()
-    def _logits(self, facade: int, percent: int, mix: float, corruption: str, strength: float) -> np.ndarray:
+    def _logits(
+        self, facade: int, percent: int, mix: float, corruption: str, strength: float
+    ) -> np.ndarray:
         real_a, image = self.judged(facade, percent, mix, corruption, strength)
         discriminator = self.snapshots[percent].discriminator
         return self.run_network(discriminator, real_a[None], image[None])[0, 0].numpy()
@@ -114,21 +160,37 @@ class PatchExplorer(Explorer):
         return Action(label, lambda values: {name: min(max(values[name] + step, 0), high)})
 
     def _extreme(self, values: Mapping, find) -> dict[str, int]:
-        picture = {name: values[name] for name in ("facade", "percent", "mix", "corruption", "strength")}
+        picture = {
+            name: values[name] for name in ("facade", "percent", "mix", "corruption", "strength")
+        }
         logits = self.logits(**picture)
         row, col = np.unravel_index(find(logits), logits.shape)
         return {"row": int(row), "col": int(col)}
 
 
-def patch_numbers(logits: np.ndarray, field: ReceptiveField, row: int, col: int, threshold: float,
-                  size: tuple[int, int]) -> dict:
+def patch_numbers(
+    logits: np.ndarray,
+    field: ReceptiveField,
+    row: int,
+    col: int,
+    threshold: float,
+    size: tuple[int, int],
+) -> dict:
     """Return what can be said of patch (row, col) of a map of logits, and of the whole map."""
     probabilities = sigmoid(logits)
     box = field.box(row, col)
-    return {"row": row, "col": col, "box": (box.top, box.left, box.bottom, box.right), "inside": box.is_inside(*size),
-            "logit": float(logits[row, col]), "probability": float(probabilities[row, col]),
-            "below": int((probabilities < threshold).sum()), "patches": logits.size,
-            "mean_logit": float(logits.mean()), "mean_probability": float(probabilities.mean())}
+    return {
+        "row": row,
+        "col": col,
+        "box": (box.top, box.left, box.bottom, box.right),
+        "inside": box.is_inside(*size),
+        "logit": float(logits[row, col]),
+        "probability": float(probabilities[row, col]),
+        "below": int((probabilities < threshold).sum()),
+        "patches": logits.size,
+        "mean_logit": float(logits.mean()),
+        "mean_probability": float(probabilities.mean()),
+    }
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -139,29 +201,47 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 def patch_text(numbers: Mapping, threshold: float) -> str:
     """Return the sentences below the picture."""
     top, left, bottom, right = numbers["box"]
-    where = "all of them inside the picture" if numbers["inside"] else "in part outside: there it sees padding"
-    return (f"Patch (row {numbers['row']}, column {numbers['col']}) sees the pixel rows {top} to {bottom - 1} and "
-            f"columns {left} to {right - 1}, {where}. Logit {numbers['logit']:+.2f}, probability of being real "
-            f"{numbers['probability']:.2f}.\n{numbers['below']} of {numbers['patches']} patches are below "
-            f"{threshold:.2f}; the mean probability is {numbers['mean_probability']:.2f}.")
+    where = (
+        "all of them inside the picture"
+        if numbers["inside"]
+        else "in part outside: there it sees padding"
+    )
+    return (
+        f"Patch (row {numbers['row']}, column {numbers['col']}) sees the pixel rows {top} to {bottom - 1} and "
+        f"columns {left} to {right - 1}, {where}. Logit {numbers['logit']:+.2f}, probability of being real "
+        f"{numbers['probability']:.2f}.\n{numbers['below']} of {numbers['patches']} patches are below "
+        f"{threshold:.2f}; the mean probability is {numbers['mean_probability']:.2f}."
+    )
 
 
 def patch_alt(what: str, numbers: Mapping, threshold: float) -> str:
     """Return the picture in words."""
-    return (f"{what} with a frame around patch ({numbers['row']}, {numbers['col']}), the part of label map and picture "
-            f"that it sees, and the map of {numbers['patches']} patches, {numbers['below']} of them below "
-            f"{threshold:.2f}; this one has probability {numbers['probability']:.2f}.")
+    return (
+        f"{what} with a frame around patch ({numbers['row']}, {numbers['col']}), the part of label map and picture "
+        f"that it sees, and the map of {numbers['patches']} patches, {numbers['below']} of them below "
+        f"{threshold:.2f}; this one has probability {numbers['probability']:.2f}."
+    )
 
 
 def describe_picture(mix: float, corruption: str, strength: float) -> str:
     """Return in words which picture is judged."""
-    what = {0.0: "The true photo", 1.0: "The generated picture"}.get(mix, f"A mix, {mix:.0%} of it generated,")
-    return what if corruption == "none" else f"{what}, spoilt by {corruption} at strength {strength:.2f},"
+    what = {0.0: "The true photo", 1.0: "The generated picture"}.get(
+        mix, f"A mix, {mix:.0%} of it generated,"
+    )
+    return (
+        what
+        if corruption == "none"
+        else f"{what}, spoilt by {corruption} at strength {strength:.2f},"
+    )
 
 
 def map_colours(logits: np.ndarray, unit: str) -> Image.Image:
     """Return one pixel a patch, white where D cannot tell: purple is real, orange generated."""
-    return drawing.diverging(sigmoid(logits) - 0.5, 0.5) if unit == "probability" else drawing.diverging(logits, REACH)
+    return (
+        drawing.diverging(sigmoid(logits) - 0.5, 0.5)
+        if unit == "probability"
+        else drawing.diverging(logits, REACH)
+    )
 
 
 def draw_map(colours: Image.Image, marked: np.ndarray, row: int, col: int) -> Image.Image:
@@ -175,15 +255,20 @@ def draw_map(colours: Image.Image, marked: np.ndarray, row: int, col: int) -> Im
     return drawing.outline(cells, PixelBox(row, col, row + 1, col + 1), cell)
 
 
-def draw_judged(image: Tensor, field: ReceptiveField, row: int, col: int, colours: Image.Image | None) -> Image.Image:
+def draw_judged(
+    image: Tensor, field: ReceptiveField, row: int, col: int, colours: Image.Image | None
+) -> Image.Image:
     """Draw the picture on a margin as wide as the padding that patches see, with a frame around patch (row, col).
 
-    `colours`, one pixel a patch, is laid over the picture where given: each as a square around its patch's centre.
+    `colours`, one pixel a patch, is laid over the picture where given: each as a square around its
+    patch's centre.
     """
     scale = SIDE / max(image.shape[1:])
     picture = drawing.photo(image, SIDE)
     if colours is not None:
-        cells = drawing.enlarge(colours, *(round(count * field.stride * scale) for count in colours.size))
+        cells = drawing.enlarge(
+            colours, *(round(count * field.stride * scale) for count in colours.size)
+        )
         corner = round((field.start + (field.size - field.stride) / 2) * scale)
         area = (corner, corner, corner + cells.width, corner + cells.height)
         picture.paste(drawing.blend(picture.crop(area), cells, 0.5), area)
@@ -202,5 +287,5 @@ def draw_crop(real_a: Tensor, image: Tensor, box: PixelBox) -> Image.Image:
     rows = slice(inside.top - box.top, inside.bottom - box.top)
     cols = slice(inside.left - box.left, inside.right - box.left)
     for crop, source in zip(crops, (real_a, image)):
-        crop[:, rows, cols] = source[:, inside.top:inside.bottom, inside.left:inside.right]
+        crop[:, rows, cols] = source[:, inside.top : inside.bottom, inside.left : inside.right]
     return drawing.stack([drawing.photo(crop, 2 * max(height, width)) for crop in crops], gap=8)

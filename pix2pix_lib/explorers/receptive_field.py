@@ -1,7 +1,8 @@
 """Receptive fields: the box of pixels that one output of a chain of convolutions sees, computed and measured.
 
-The box follows from kernels, strides and paddings; beside it lies what autograd finds: the pixels that move this
-output. Where a patch reaches beyond the picture it sees padding, and its box is clipped.
+The box follows from kernels, strides and paddings; beside it lies what autograd finds: the pixels
+that move this output. Where a patch reaches beyond the picture it sees padding, and its box is
+clipped.
 
 Source: Isola et al. 2017, section 4.4; Araujo, Norris and Sim 2019.
 """
@@ -14,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from ..data import facade_tensors
+from ..facades import facade_tensors
 from ..receptive_field import (
     PixelBox,
     ReceptiveField,
@@ -23,6 +24,7 @@ from ..receptive_field import (
     receptive_field,
     spatial_layers,
 )
+from ..validation import InputError
 from . import drawing
 from .base import Explorer, Slider, View
 
@@ -35,39 +37,47 @@ MAP_SIDE = 110  # screen pixels of the map of outputs
 class ReceptiveFieldExplorer(Explorer):
     """The patch of one output on a picture, the formula behind it, and the pixels that its gradient reaches.
 
-    The chain is `layers` convolutions with `stride`, then `last` more with stride 1, all with the same `kernel` and
-    `padding`; 3 and 2 layers with kernel 4, stride 2, padding 1 are those of the 70x70 PatchGAN. `row` and `col` name
-    the output. `numbers` holds `size`, `stride` and `start` of the receptive field; `maps`, the (height, width) of
-    the picture and behind each layer; `map`, the last of them; `box`, `clipped` and `measured` (by gradient) as
-    slices (top, left, bottom, right); whether the box is `inside` the picture; `agrees`, whether `measured` is
-    `clipped`; and `reached`, how many pixels have a gradient. Boxes are None where there is no pixel or no output.
+    The chain is `layers` convolutions with `stride`, then `last` more with stride 1, all with the
+    same `kernel` and `padding`; 3 and 2 layers with kernel 4, stride 2, padding 1 are those of the
+    70x70 PatchGAN. `row` and `col` name the output. `numbers` holds `size`, `stride` and `start` of
+    the receptive field; `maps`, the (height, width) of the picture and behind each layer; `map`,
+    the last of them; `box`, `clipped` and `measured` (by gradient) as slices (top, left, bottom,
+    right); whether the box is `inside` the picture; `agrees`, whether `measured` is `clipped`; and
+    `reached`, how many pixels have a gradient. Boxes are None where there is no pixel or no output.
 
     Args:
-        image: (3, H, W) in [-1, 1], each side 32 to 512 pixels; by default a procedural facade of 256x256.
+        image: (3, H, W) in [-1, 1], each side 32 to 512 pixels; by default a procedural facade of
+            256x256.
 
     Raises:
-        ValueError: if the image has another shape.
+        InputError: if the image has another shape.
     """
 
     def __init__(self, image: Tensor | None = None):
         image = facade_tensors(7, 256)[1] if image is None else image
         if image.dim() != 3 or not 32 <= min(image.shape[1:]) <= max(image.shape[1:]) <= 512:
-            raise ValueError(f"expected one image (3, H, W), each side 32 to 512 pixels; got {tuple(image.shape)}")
+            raise InputError(
+                f"expected one image (3, H, W), each side 32 to 512 pixels; got {tuple(image.shape)}"
+            )
         self.image_size = tuple(image.shape[1:])
         self.picture = drawing.photo(image, SIDE)
         self.chain = functools.lru_cache(64)(make_chain)
         self.footprint = functools.lru_cache(64)(self._footprint)
         rows, cols = map_sizes(make_chain(3, 2, 4, 2, 1), self.image_size)[-1]
-        largest = max(self.image_size) + 7 * 6 - 1  # seven layers that each add 2 * padding - (kernel - 1), at most 6
-        super().__init__([
-            Slider("layers", "layers", 1, 5, 3),
-            Slider("last", "then stride 1", 0, 2, 2),
-            Slider("kernel", "kernel", 1, 7, 4),
-            Slider("stride", "stride", 1, 3, 2),
-            Slider("padding", "padding", 0, 3, 1),
-            Slider("row", "patch row", 0, largest, min(14, rows - 1)),
-            Slider("col", "patch column", 0, largest, min(1, cols - 1)),
-        ])
+        largest = (
+            max(self.image_size) + 7 * 6 - 1
+        )  # seven layers that each add 2 * padding - (kernel - 1), at most 6
+        super().__init__(
+            [
+                Slider("layers", "layers", 1, 5, 3),
+                Slider("last", "then stride 1", 0, 2, 2),
+                Slider("kernel", "kernel", 1, 7, 4),
+                Slider("stride", "stride", 1, 3, 2),
+                Slider("padding", "padding", 0, 3, 1),
+                Slider("row", "patch row", 0, largest, min(14, rows - 1)),
+                Slider("col", "patch column", 0, largest, min(1, cols - 1)),
+            ]
+        )
 
     def limits(self, values: Mapping) -> dict[str, tuple[int, int]]:
         """Row and column lie on the map of outputs; where there is none, both are 0."""
@@ -78,39 +88,75 @@ class ReceptiveFieldExplorer(Explorer):
     def draw(self, row: int, col: int, **shape: int) -> View:
         chain = self.chain(**shape)
         field, sizes = receptive_field(chain), map_sizes(chain, self.image_size)
-        numbers = {"size": field.size, "stride": field.stride, "start": field.start, "maps": sizes, "map": sizes[-1]}
+        numbers = {
+            "size": field.size,
+            "stride": field.stride,
+            "start": field.start,
+            "maps": sizes,
+            "map": sizes[-1],
+        }
         if sizes[-1] == (0, 0):
             return self._view_without_output(chain, numbers)
         box = field.box(row, col)
         on_picture = overlap(box, self.image_size)
         footprint, (down, across) = self._placed_footprint(field, row, col, **shape)
         measured = shifted(footprint_box(footprint), down, across) if footprint.any() else None
-        numbers |= {"box": corners(box), "clipped": corners(on_picture), "measured": corners(measured),
-                    "inside": box.is_inside(*self.image_size), "agrees": measured == on_picture,
-                    "reached": int(footprint.count_nonzero())}
+        numbers |= {
+            "box": corners(box),
+            "clipped": corners(on_picture),
+            "measured": corners(measured),
+            "inside": box.is_inside(*self.image_size),
+            "agrees": measured == on_picture,
+            "reached": int(footprint.count_nonzero()),
+        }
         scale = SIDE / max(self.image_size)
         image = drawing.row(
-            [draw_patch(self.picture, box, scale),
-             draw_patch(draw_footprint(footprint, (down, across), self.image_size), box, scale),
-             draw_map(field, sizes[-1], self.image_size, row, col)],
-            ["patch on the picture (hatched: padding)", "gradient of this output (white: exactly 0)", "outputs"])
-        sentences = [describe_chain(chain, sizes, field), describe_box(field, row, col, self.image_size),
-                     describe_gradient(on_picture, measured, numbers["reached"])]
-        alt = (f"Left, a picture with a frame around the {field.size}x{field.size} patch of output row {row}, column "
-               f"{col}; {clipping(box, self.image_size)}. Middle, the pixels that the gradient reaches: "
-               f"{pixels(measured)}. Right, the {sizes[-1][0]}x{sizes[-1][1]} outputs, this one marked.")
+            [
+                draw_patch(self.picture, box, scale),
+                draw_patch(draw_footprint(footprint, (down, across), self.image_size), box, scale),
+                draw_map(field, sizes[-1], self.image_size, row, col),
+            ],
+            [
+                "patch on the picture (hatched: padding)",
+                "gradient of this output (white: exactly 0)",
+                "outputs",
+            ],
+        )
+        sentences = [
+            describe_chain(chain, sizes, field),
+            describe_box(field, row, col, self.image_size),
+            describe_gradient(on_picture, measured, numbers["reached"]),
+        ]
+        alt = (
+            f"Left, a picture with a frame around the {field.size}x{field.size} patch of output row {row}, column "
+            f"{col}; {clipping(box, self.image_size)}. Middle, the pixels that the gradient reaches: "
+            f"{pixels(measured)}. Right, the {sizes[-1][0]}x{sizes[-1][1]} outputs, this one marked."
+        )
         return View(image, "\n".join(sentences), alt, numbers)
 
     def _view_without_output(self, chain: nn.Module, numbers: dict) -> View:
         layer, (height, width) = len(numbers["maps"]) - 1, numbers["maps"][-2]
         kernel, padding = chain[0].kernel_size[0], chain[0].padding[0]
-        numbers |= {"box": None, "clipped": None, "measured": None, "inside": False, "agrees": True, "reached": 0}
+        numbers |= {
+            "box": None,
+            "clipped": None,
+            "measured": None,
+            "inside": False,
+            "agrees": True,
+            "reached": 0,
+        }
         nothing = PixelBox(0, 0, 0, 0)
-        image = drawing.row([draw_patch(self.picture, nothing, 1.0),
-                             draw_patch(Image.new("RGB", self.picture.size, "white"), nothing, 1.0)],
-                            ["no output, no patch", "no output, no gradient"])
-        text = (f"No output: layer {layer} gets {height}x{width} pixels, {height + 2 * padding}x{width + 2 * padding} "
-                f"with padding, and its kernel needs {kernel}x{kernel}.")
+        image = drawing.row(
+            [
+                draw_patch(self.picture, nothing, 1.0),
+                draw_patch(Image.new("RGB", self.picture.size, "white"), nothing, 1.0),
+            ],
+            ["no output, no patch", "no output, no gradient"],
+        )
+        text = (
+            f"No output: layer {layer} gets {height}x{width} pixels, {height + 2 * padding}x{width + 2 * padding} "
+            f"with padding, and its kernel needs {kernel}x{kernel}."
+        )
         return View(image, text, f"A picture without a frame, and an empty one. {text}", numbers)
 
     def _placed_footprint(self, field: ReceptiveField, row: int, col: int, **shape: int) -> tuple:
@@ -131,8 +177,12 @@ def make_chain(layers: int, last: int, kernel: int, stride: int, padding: int) -
     All weights are 1 / kernel^2, positive: no path from a pixel to an output cancels another.
     """
     strides = [stride] * layers + [1] * last
-    chain = nn.Sequential(*(nn.Conv2d(1, 1, kernel, step, padding, bias=False) for step in strides))
-    for layer in chain:
+    chain = nn.Sequential()
+    for step in strides:
+        layer = nn.utils.skip_init(
+            nn.Conv2d, 1, 1, kernel, step, padding, bias=False
+        )  # takes no random numbers
+        chain.append(layer)
         nn.init.constant_(layer.weight, 1 / kernel**2)
     return chain
 
@@ -141,7 +191,11 @@ def map_sizes(chain: nn.Module, size: tuple[int, int]) -> tuple[tuple[int, int],
     """Return the (height, width) of the picture and behind each layer; (0, 0) ends the list if nothing is left."""
     sizes = [size]
     for layer in spatial_layers(chain):
-        sizes.append(tuple((side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in sizes[-1]))
+        sizes.append(
+            tuple(
+                (side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in sizes[-1]
+            )
+        )
         if min(sizes[-1]) < 1:
             sizes[-1] = (0, 0)
             break
@@ -151,8 +205,9 @@ def map_sizes(chain: nn.Module, size: tuple[int, int]) -> tuple[tuple[int, int],
 def window(field: ReceptiveField, index: int, side: int) -> tuple[int, int]:
     """Return how many outputs can be left out before this one without changing what it sees, and the side then.
 
-    Leaving out an output shortens the side by `stride` pixels. A patch inside the picture is the same at every place,
-    so that only a window around it is needed; one that is clipped keeps the edge that clips it.
+    Leaving out an output shortens the side by `stride` pixels. A patch inside the picture is the
+    same at every place, so that only a window around it is needed; one that is clipped keeps the
+    edge that clips it.
     """
     start = field.start + field.stride * index
     before = max(0, min(start, side - 1) // field.stride)  # at least one pixel stays
@@ -187,7 +242,9 @@ def draw_patch(picture: Image.Image, box: PixelBox, scale: float) -> Image.Image
     ImageDraw.Draw(framed).rectangle((left, top, right - 1, bottom - 1), 255)
     framed.paste(0, (MARGIN, MARGIN, MARGIN + picture.width, MARGIN + picture.height))
     panel.paste(hatching(panel.size), (0, 0), framed)
-    return drawing.outline(panel, PixelBox(top - FRAME, left - FRAME, bottom + FRAME, right + FRAME))
+    return drawing.outline(
+        panel, PixelBox(top - FRAME, left - FRAME, bottom + FRAME, right + FRAME)
+    )
 
 
 @functools.cache
@@ -201,41 +258,58 @@ def hatching(size: tuple[int, int]) -> Image.Image:
 def draw_footprint(footprint: Tensor, place: tuple[int, int], size: tuple[int, int]) -> Image.Image:
     """Return a footprint at its (row, column) on a white picture of this (height, width), as large as the picture.
 
-    Where the gradient is zero the picture stays white; elsewhere the colour runs from dark (small) to light (largest).
+    Where the gradient is zero the picture stays white; elsewhere the colour runs from dark (small)
+    to light (largest).
     """
     values = footprint.numpy()
     inked = np.full((*size, 3), 255, np.uint8)
-    there = inked[place[0]:place[0] + values.shape[0], place[1]:place[1] + values.shape[1]]
+    there = inked[place[0] : place[0] + values.shape[0], place[1] : place[1] + values.shape[1]]
     colours = np.asarray(drawing.heat(values, 0, float(values.max())))
     there[values > 0] = colours[values > 0]
     scale = SIDE / max(size)
     return drawing.enlarge(Image.fromarray(inked), round(size[1] * scale), round(size[0] * scale))
 
 
-def draw_map(field: ReceptiveField, outputs: tuple[int, int], size: tuple[int, int], row: int,
-             col: int) -> Image.Image:
+def draw_map(
+    field: ReceptiveField, outputs: tuple[int, int], size: tuple[int, int], row: int, col: int
+) -> Image.Image:
     """Return the map of outputs, bright where the whole patch lies on the picture, with this one marked."""
-    inside = [np.array([field.box(i, i).is_inside(side, side) for i in range(count)])
-              for count, side in zip(outputs, size)]
+    inside = [
+        np.array([field.box(i, i).is_inside(side, side) for i in range(count)])
+        for count, side in zip(outputs, size)
+    ]
     scale = MAP_SIDE / max(outputs)
     height, width = (max(1, round(count * scale)) for count in outputs)
     image = drawing.enlarge(drawing.heat(np.outer(*inside), -0.2, 1.1), width, height)
     mark = PixelBox(*(round(edge) for edge in widened(row * scale, col * scale, scale)))
     panel = Image.new("RGB", (MAP_SIDE, SIDE + 2 * MARGIN), "white")
     panel.paste(drawing.outline(image, mark, width=2))
-    notes = (f"{outputs[0]}x{outputs[1]}", "bright: the", "whole patch", "is picture", f"row {row}", f"column {col}")
+    notes = (
+        f"{outputs[0]}x{outputs[1]}",
+        "bright: the",
+        "whole patch",
+        "is picture",
+        f"row {row}",
+        f"column {col}",
+    )
     for number, note in enumerate(notes):
-        ImageDraw.Draw(panel).text((0, MAP_SIDE + 8 + 20 * number), note, drawing.INK, drawing.font(14))
+        ImageDraw.Draw(panel).text(
+            (0, MAP_SIDE + 8 + 20 * number), note, drawing.INK, drawing.font(14)
+        )
     return panel
 
 
-def widened(top: float, left: float, side: float, least: float = 6) -> tuple[float, float, float, float]:
+def widened(
+    top: float, left: float, side: float, least: float = 6
+) -> tuple[float, float, float, float]:
     """Return the box of a cell, grown around its middle to a side that can be seen."""
     more = max(0, least - side) / 2
     return top - more, left - more, top + side + more, left + side + more
 
 
-def describe_chain(chain: nn.Module, sizes: tuple[tuple[int, int], ...], field: ReceptiveField) -> str:
+def describe_chain(
+    chain: nn.Module, sizes: tuple[tuple[int, int], ...], field: ReceptiveField
+) -> str:
     """Return the sizes of the maps and the formulas of size, stride and start with all numbers filled in."""
     layers = spatial_layers(chain)
     jumps = [1]
@@ -244,44 +318,67 @@ def describe_chain(chain: nn.Module, sizes: tuple[tuple[int, int], ...], field: 
     kernels = " + ".join(f"{layer.kernel - 1}·{jump}" for layer, jump in zip(layers, jumps))
     strides = "·".join(str(layer.stride) for layer in layers)
     paddings = " + ".join(f"{layer.padding}·{jump}" for layer, jump in zip(layers, jumps))
-    maps = ", ".join(str(height) if height == width else f"{height}x{width}" for height, width in sizes)
-    return (f"Maps: {maps}. Size 1 + {kernels} = {field.size}, stride {strides} = {field.stride}, "
-            f"start -({paddings}) = {field.start}.")
+    maps = ", ".join(
+        str(height) if height == width else f"{height}x{width}" for height, width in sizes
+    )
+    return (
+        f"Maps: {maps}. Size 1 + {kernels} = {field.size}, stride {strides} = {field.stride}, "
+        f"start -({paddings}) = {field.start}."
+    )
 
 
 def describe_box(field: ReceptiveField, row: int, col: int, size: tuple[int, int]) -> str:
     """Return where the patch begins and ends, with the numbers filled in, and what of it is clipped."""
     box = field.box(row, col)
-    return (f"Patch ({row}, {col}) begins at row {field.start} + {field.stride}·{row} = {box.top} and column "
-            f"{field.start} + {field.stride}·{col} = {box.left}: {pixels(box)}; {clipping(box, size)}.")
+    return (
+        f"Patch ({row}, {col}) begins at row {field.start} + {field.stride}·{row} = {box.top} and column "
+        f"{field.start} + {field.stride}·{col} = {box.left}: {pixels(box)}; {clipping(box, size)}."
+    )
 
 
 def clipping(box: PixelBox, size: tuple[int, int]) -> str:
     """Return what of the box lies outside of a picture of this (height, width), side by side."""
     if overlap(box, size) is None:
         return "all of it lies on padding"
-    beyond = {"above": -box.top, "on the left": -box.left, "below": box.bottom - size[0], "on the right":
-              box.right - size[1]}
-    clipped = [f"{count} {'row' if side in ('above', 'below') else 'column'}{'s' * (count > 1)} {side}"
-               for side, count in beyond.items() if count > 0]
-    return f"clipped, on padding: {', '.join(clipped)}" if clipped else "all of it lies on the picture"
+    beyond = {
+        "above": -box.top,
+        "on the left": -box.left,
+        "below": box.bottom - size[0],
+        "on the right": box.right - size[1],
+    }
+    clipped = [
+        f"{count} {'row' if side in ('above', 'below') else 'column'}{'s' * (count > 1)} {side}"
+        for side, count in beyond.items()
+        if count > 0
+    ]
+    return (
+        f"clipped, on padding: {', '.join(clipped)}" if clipped else "all of it lies on the picture"
+    )
 
 
 def describe_gradient(expected: PixelBox | None, measured: PixelBox | None, reached: int) -> str:
     """Return which pixels the gradient reaches, held against those that the formula names."""
     if measured is None:
-        return f"Gradient: it reaches no pixel{', as the formula says' if expected is None else ''}."
+        return (
+            f"Gradient: it reaches no pixel{', as the formula says' if expected is None else ''}."
+        )
     area = (expected.bottom - expected.top) * (expected.right - expected.left)
     verdict = "as the formula says"
     if measured != expected:
-        verdict = f"less than {pixels(expected)}: the rest lies in gaps, or was left over by a stride"
+        verdict = (
+            f"less than {pixels(expected)}: the rest lies in gaps, or was left over by a stride"
+        )
     share = "" if reached == area else f" ({reached} of {area} pixels)"
     return f"Gradient: {pixels(measured)}, {verdict}{share}."
 
 
 def pixels(box: PixelBox | None) -> str:
     """Return the box in words, both ends included."""
-    return f"{span('row', box.top, box.bottom)}, {span('column', box.left, box.right)}" if box else "none"
+    return (
+        f"{span('row', box.top, box.bottom)}, {span('column', box.left, box.right)}"
+        if box
+        else "none"
+    )
 
 
 def span(name: str, start: int, stop: int) -> str:

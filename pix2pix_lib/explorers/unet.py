@@ -1,10 +1,11 @@
 """Look into a U-Net: the feature maps of each block, and what the image loses when a skip is muted.
 
-Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and section 4.2 (U-Net against encoder-decoder).
+Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and section 4.2 (U-Net against
+    encoder-decoder).
 """
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,14 +14,25 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from ..data import facade_tensors
-from ..facades import split_seeds
+from ..facades import facade_tensors, split_seeds
+from ..inference import translate
 from ..plots import BLUE, GREEN, GREY, ORANGE
 from ..trained import load_snapshot
-from ..training import translate
 from ..unet import UNet
+from ..validation import InputError
 from .base import Choice, Explorer, Slider, View
-from .drawing import INK, diverging, enlarge, font, heat, photo, row, scale_below, smooth_photo, stack
+from .drawing import (
+    INK,
+    diverging,
+    enlarge,
+    font,
+    heat,
+    photo,
+    row,
+    scale_below,
+    smooth_photo,
+    stack,
+)
 
 SIDE = 192  # screen pixels of the pictures in the lower row: three for each value of a 64x64 map
 INPUT_SIDE = 128
@@ -54,7 +66,8 @@ def blocks_by_name(generator: UNet) -> dict[str, nn.Module]:
 def mute_options(depth: int) -> dict[str, tuple[int, ...]]:
     """Return what can be muted in a U-Net of this depth, and the encoder levels whose features that are.
 
-    Skip k carries what down block k made; the last level is the bottleneck, which goes straight on to up1.
+    Skip k carries what down block k made; the last level is the bottleneck, which goes straight on
+    to up1.
     """
     skips = tuple(range(1, depth))
     options = {"nothing": ()} | {f"skip {level}": (level,) for level in skips}
@@ -64,13 +77,20 @@ def mute_options(depth: int) -> dict[str, tuple[int, ...]]:
 def trace_muted(generator: UNet, real_a: Tensor, muted: Collection[int] = ()) -> Trace:
     """Translate one (C, H, W) image with zeros in the place of some encoder features, and keep what each block made.
 
-    Level k in `muted` counts from 1. The way down goes on as always: only the decoder block that reads level k finds
-    zeros in its channels. Dropout and statistics are as in `training.translate`, with the same seed for every choice
-    of levels, so two images differ by what was muted and by nothing else.
+    Level k in `muted` counts from 1. The way down goes on as always: only the decoder block that
+    reads level k finds zeros in its channels. Dropout and statistics are as in
+    `inference.translate`, with the same seed for every choice of levels, so two images differ by
+    what was muted and by nothing else.
     """
     maps: dict[str, Tensor] = {}
-    handles = [block.register_forward_hook(_keeper(maps, name)) for name, block in blocks_by_name(generator).items()]
-    readers = [*generator.ups, generator.head]  # the first reads the bottleneck, the last one level 1
+    handles = [
+        block.register_forward_hook(_keeper(maps, name))
+        for name, block in blocks_by_name(generator).items()
+    ]
+    readers = [
+        *generator.ups,
+        generator.head,
+    ]  # the first reads the bottleneck, the last one level 1
     for level in muted:
         channels = generator.downs[level - 1].conv.out_channels
         handles.append(readers[generator.depth - level].register_forward_pre_hook(_muter(channels)))
@@ -107,7 +127,8 @@ def _muter(channels: int):
 def draw_network(depth: int, layer: str, muted: tuple[int, ...]) -> Image.Image:
     """Draw a U-Net as a diagram, (DIAGRAM_WIDTH, INPUT_SIDE) pixels: `layer` filled, muted connections broken.
 
-    Each level is one step down. Skips are green lines; a muted connection is grey and dashed, and carries 0.
+    Each level is one step down. Skips are green lines; a muted connection is grey and dashed, and
+    carries 0.
     """
     diagram = Image.new("RGB", (DIAGRAM_WIDTH * FINE, INPUT_SIDE * FINE), "white")
     draw, places = ImageDraw.Draw(diagram), _places(depth)
@@ -118,7 +139,9 @@ def draw_network(depth: int, layer: str, muted: tuple[int, ...]) -> Image.Image:
     for level in range(1, depth):
         is_muted = level in muted
         start, end = places[f"down{level}"], places[f"up{depth - level}"]
-        _connect(draw, start, end, GREEN, is_muted, f"skip {level}: 0" if is_muted else f"skip {level}")
+        _connect(
+            draw, start, end, GREEN, is_muted, f"skip {level}: 0" if is_muted else f"skip {level}"
+        )
     half = (25 * FINE, 0.4 * INPUT_SIDE * FINE / depth)  # as wide as the longest name
     for name in names:
         _draw_block(draw, places[name], half, name, name == layer)
@@ -127,13 +150,20 @@ def draw_network(depth: int, layer: str, muted: tuple[int, ...]) -> Image.Image:
 
 def _places(depth: int) -> dict[str, Point]:
     """Return the centres of the blocks, evenly from left to right, one step down a level."""
-    names = [f"down{level}" for level in range(1, depth + 1)] + [f"up{number}" for number in range(1, depth)]
+    names = [f"down{level}" for level in range(1, depth + 1)] + [
+        f"up{number}" for number in range(1, depth)
+    ]
     levels = [*range(1, depth + 1), *range(depth - 1, 0, -1)]
     across, down = DIAGRAM_WIDTH * FINE / len(names), INPUT_SIDE * FINE / depth
-    return {name: ((i + 0.5) * across, (level - 0.5) * down) for i, (name, level) in enumerate(zip(names, levels))}
+    return {
+        name: ((i + 0.5) * across, (level - 0.5) * down)
+        for i, (name, level) in enumerate(zip(names, levels))
+    }
 
 
-def _connect(draw: ImageDraw.ImageDraw, start: Point, end: Point, colour: str, muted: bool, text: str) -> None:
+def _connect(
+    draw: ImageDraw.ImageDraw, start: Point, end: Point, colour: str, muted: bool, text: str
+) -> None:
     """Draw a line between two blocks, dashed if it is muted, with its name in the middle."""
     count = round(abs(end[0] - start[0]) / (12 * FINE)) if muted else 1
     edges = [tuple(a + (b - a) * i / count for a, b in zip(start, end)) for i in range(count + 1)]
@@ -146,7 +176,9 @@ def _connect(draw: ImageDraw.ImageDraw, start: Point, end: Point, colour: str, m
         draw.text((x, y), text, INK, LABEL, anchor="mm")
 
 
-def _draw_block(draw: ImageDraw.ImageDraw, place: Point, half: Point, name: str, chosen: bool) -> None:
+def _draw_block(
+    draw: ImageDraw.ImageDraw, place: Point, half: Point, name: str, chosen: bool
+) -> None:
     colour = BLUE if name.startswith("down") else ORANGE
     box = (place[0] - half[0], place[1] - half[1], place[0] + half[0], place[1] + half[1])
     draw.rectangle(box, fill=colour if chosen else "white", outline=colour, width=2 * FINE)
@@ -164,7 +196,9 @@ def draw_map(values: np.ndarray, side: int = SIDE) -> Image.Image:
 def draw_change(change: np.ndarray, side: int = SIDE) -> Image.Image:
     """Draw how much each pixel changed, (H, W) in [0, 2], dark where it did not, its scale below."""
     picture = enlarge(heat(change, 0, CHANGE_REACH), side, side)
-    return scale_below(picture, "cividis", ("0", f"{CHANGE_REACH / 2:g}", f"{CHANGE_REACH:g} or more"))
+    return scale_below(
+        picture, "cividis", ("0", f"{CHANGE_REACH / 2:g}", f"{CHANGE_REACH:g} or more")
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -177,19 +211,21 @@ class UNetExplorer(Explorer):
 
     Args:
         generator: a `UNet` with skips; the trained one that ships, if none is given.
-        real_a: (N, C, H, W) inputs for it, in [-1, 1]; if none are given, four label maps of validation facades,
-            128x128.
+        real_a: (N, C, H, W) inputs for it, in [-1, 1]; if none are given, four label maps of
+            validation facades, 128x128.
 
-    The generator runs as the paper does at test time, with dropout and the statistics of the image at hand
-    (`training.translate`), always with the same seed: with nothing muted the image is that of `translate`.
+    The generator runs as the paper does at test time, with dropout and the statistics of the image
+    at hand (`inference.translate`), always with the same seed: with nothing muted the image is that
+    of `translate`.
 
-    `numbers`: layer, channel, channels, size (height, width), lowest, highest, off (share of the channel's values that
-    the decoder's ReLU sets to 0), facade (which input), muted (levels, counted from 1) and change (mean absolute
-    difference of the image from that with nothing muted, in [0, 2]).
+    `numbers`: layer, channel, channels, size (height, width), lowest, highest, off (share of the
+        channel's values that
+    the decoder's ReLU sets to 0), facade (which input), muted (levels, counted from 1) and change
+    (mean absolute difference of the image from that with nothing muted, in [0, 2]).
 
     Raises:
         TypeError: if the generator is no `UNet`.
-        ValueError: if it has no skips, or the inputs are not a batch that it can take.
+        InputError: if it has no skips, or the inputs are not a batch that it can take.
     """
 
     def __init__(self, generator: UNet | None = None, real_a: Tensor | None = None):
@@ -198,15 +234,19 @@ class UNetExplorer(Explorer):
         _check(self.generator, self.real_a)
         self.muted = mute_options(self.generator.depth)
         self._trace = functools.lru_cache(32)(self._trace_now)
-        self.channels = {name: len(values) for name, values in self._trace(0, "nothing").maps.items()}
-        super().__init__([
-            Choice("layer", "layer", tuple(self.channels), "down1", ordered=True),
-            Slider("channel", "channel", 0, max(self.channels.values()) - 1, 0),
-            Choice("mute", "mute", tuple(self.muted), "nothing", ordered=True),
-            Slider("facade", "image", 0, len(self.real_a) - 1, 0),
-        ])
+        self.channels = {
+            name: len(values) for name, values in self._trace(0, "nothing").maps.items()
+        }
+        super().__init__(
+            [
+                Choice("layer", "layer", tuple(self.channels), "down1", ordered=True),
+                Slider("channel", "channel", 0, max(self.channels.values()) - 1, 0),
+                Choice("mute", "mute", tuple(self.muted), "nothing", ordered=True),
+                Slider("facade", "image", 0, len(self.real_a) - 1, 0),
+            ]
+        )
 
-    def limits(self, values):
+    def limits(self, values: Mapping) -> dict[str, tuple[int, int]]:
         return {"channel": (0, self.channels[values["layer"]] - 1)}
 
     def draw(self, layer: str, channel: int, mute: str, facade: int) -> View:
@@ -214,22 +254,43 @@ class UNetExplorer(Explorer):
         values = trace.maps[layer][channel].numpy()
         change = (trace.fake_b - full.fake_b).abs().mean(dim=0).numpy()  # (C, H, W) -> (H, W)
         numbers = {
-            "layer": layer, "channel": channel, "channels": self.channels[layer], "size": values.shape,
-            "lowest": float(values.min()), "highest": float(values.max()), "off": float((values <= 0).mean()),
-            "facade": facade, "muted": self.muted[mute], "change": float(change.mean()),
+            "layer": layer,
+            "channel": channel,
+            "channels": self.channels[layer],
+            "size": values.shape,
+            "lowest": float(values.min()),
+            "highest": float(values.max()),
+            "off": float((values <= 0).mean()),
+            "facade": facade,
+            "muted": self.muted[mute],
+            "change": float(change.mean()),
         }
         diagram = draw_network(self.generator.depth, layer, self.muted[mute])
         upper = row([photo(self.real_a[facade], INPUT_SIDE), diagram])
         height, width = values.shape
         lower = row(
-            [draw_map(values), smooth_photo(full.fake_b, SIDE), smooth_photo(trace.fake_b, SIDE), draw_change(change)],
-            [f"{layer}, channel {channel} ({height}x{width})", "image, nothing muted", f"muted: {mute}", "change"],
+            [
+                draw_map(values),
+                smooth_photo(full.fake_b, SIDE),
+                smooth_photo(trace.fake_b, SIDE),
+                draw_change(change),
+            ],
+            [
+                f"{layer}, channel {channel} ({height}x{width})",
+                "image, nothing muted",
+                f"muted: {mute}",
+                "change",
+            ],
         )
-        return View(stack([upper, lower], gap=10), _text(numbers, mute), _alt(numbers, mute), numbers)
+        return View(
+            stack([upper, lower], gap=10), _text(numbers, mute), _alt(numbers, mute), numbers
+        )
 
     def _trace_now(self, facade: int, mute: str) -> Trace:
         device = next(self.generator.parameters()).device
-        return self.run_network(trace_muted, self.generator, self.real_a[facade].to(device), self.muted[mute])
+        return self.run_network(
+            trace_muted, self.generator, self.real_a[facade].to(device), self.muted[mute]
+        )
 
 
 def _default_inputs() -> Tensor:
@@ -240,26 +301,34 @@ def _check(generator: UNet, real_a: Tensor) -> None:
     if not isinstance(generator, UNet):
         raise TypeError(f"expected a generator of the class UNet; got {type(generator).__name__}")
     if not generator.skips:
-        raise ValueError("expected a U-Net with skips to mute; got one built with skips=False")
+        raise InputError("expected a U-Net with skips to mute; got one built with skips=False")
     if real_a.dim() != 4 or len(real_a) == 0:
-        raise ValueError(f"expected inputs of shape (N, C, H, W), N at least 1; got {tuple(real_a.shape)}; "
-                         f"one image becomes a batch by image[None]")
+        raise InputError(
+            f"expected inputs of shape (N, C, H, W), N at least 1; got {tuple(real_a.shape)}; "
+            f"one image becomes a batch by image[None]"
+        )
 
 
 def _text(numbers: dict, mute: str) -> str:
     height, width = numbers["size"]
-    channel = (f"{numbers['layer']}, channel {numbers['channel']} of 0 to {numbers['channels'] - 1}: {height}x{width} "
-               f"values from {numbers['lowest']:.2f} to {numbers['highest']:.2f}; the decoder's ReLU sets "
-               f"{numbers['off']:.0%} of them to 0.")
+    channel = (
+        f"{numbers['layer']}, channel {numbers['channel']} of 0 to {numbers['channels'] - 1}: {height}x{width} "
+        f"values from {numbers['lowest']:.2f} to {numbers['highest']:.2f}; the decoder's ReLU sets "
+        f"{numbers['off']:.0%} of them to 0."
+    )
     if not numbers["muted"]:
         return f"{channel}\nNothing is muted: this is the generator's own image."
-    return (f"{channel}\nMuted: {mute} (zeros in its place). The image changes by {numbers['change']:.3f} on average, "
-            f"on a scale from 0 to 2.")
+    return (
+        f"{channel}\nMuted: {mute} (zeros in its place). The image changes by {numbers['change']:.3f} on average, "
+        f"on a scale from 0 to 2."
+    )
 
 
 def _alt(numbers: dict, mute: str) -> str:
     height, width = numbers["size"]
-    return (f"A label map beside a diagram of the U-Net with {numbers['layer']} marked and {mute} muted. Below it "
-            f"channel {numbers['channel']} of {numbers['layer']} as {height}x{width} squares, orange below 0 and "
-            f"purple above, {numbers['off']:.0%} of them not above 0; the generator's image; the image with {mute} "
-            f"muted; and where they differ, {numbers['change']:.3f} on average.")
+    return (
+        f"A label map beside a diagram of the U-Net with {numbers['layer']} marked and {mute} muted. Below it "
+        f"channel {numbers['channel']} of {numbers['layer']} as {height}x{width} squares, orange below 0 and "
+        f"purple above, {numbers['off']:.0%} of them not above 0; the generator's image; the image with {mute} "
+        f"muted; and where they differ, {numbers['change']:.3f} on average."
+    )

@@ -1,10 +1,12 @@
 """JupyterLab on loopback and a headless Chromium, for tests that use a notebook as a person at the keyboard does.
 
-Needed: playwright for Python and Chromium from the system's packages ($CHROMIUM, or found on PATH). Where one is
-missing the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is set, as CI does.
+Needed: playwright for Python and Chromium from the system's packages ($CHROMIUM, or found on PATH).
+    Where one is
+missing the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is set, as CI
+does.
 
-The fixtures live as long as one module, not the session: playwright keeps an asyncio loop running in this thread,
-and what comes after these tests should find none.
+The fixtures live as long as one module, not the session: playwright keeps an asyncio loop running
+in this thread, and what comes after these tests should find none.
 """
 
 import contextlib
@@ -25,11 +27,26 @@ from urllib.request import Request, urlopen
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("pix2pix_lib", "notebooks", "data/sample", "data/weights", "requirements.txt", "pyproject.toml")
+NEEDED = (
+    "pix2pix_lib",
+    "notebooks",
+    "data/sample",
+    "data/weights",
+    "requirements.txt",
+    "pyproject.toml",
+)
 # Chromium's sandbox is refused in many containers; the pages are our own.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-sync",
+]
 SETTINGS = {
-    "notebook-extension/tracker": {"windowingMode": "none"},  # all cells are in the page, also those out of sight
+    "notebook-extension/tracker": {
+        "windowingMode": "none"
+    },  # all cells are in the page, also those out of sight
     "docmanager-extension/plugin": {"autosave": False},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
@@ -47,7 +64,9 @@ class Lab:
     def request(self, path: str, method: str = "GET") -> bytes:
         """Return the answer to a request of the server's REST interface."""
         headers = {"Authorization": f"token {self.token}"}
-        with urlopen(Request(self.address + path, headers=headers, method=method), timeout=30) as answer:
+        with urlopen(
+            Request(self.address + path, headers=headers, method=method), timeout=30
+        ) as answer:
             return answer.read()
 
 
@@ -67,7 +86,9 @@ def lab(tmp_path_factory):
     address = f"http://127.0.0.1:{free_port()}/"
     with (home / "lab.log").open("w") as log:
         server = start_lab(project, home, address, token, log)
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # who ends the tests ends the server too
+        before = signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # who ends the tests ends the server too
         try:
             yield wait_for(Lab(address, token), server, home / "lab.log")
         finally:
@@ -83,7 +104,9 @@ def browser():
     except ImportError:
         give_up("playwright is not installed: pip install -r requirements-dev.txt")
     if chromium is None:
-        give_up("no Chromium: install it from your system's packages, or set CHROMIUM to the program")
+        give_up(
+            "no Chromium: install it from your system's packages, or set CHROMIUM to the program"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
@@ -96,8 +119,12 @@ def notebook(browser, lab, request):
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     page.set_default_timeout(PATIENCE)
     opened = Notebook(page)
-    page.route("**/colab-badge.svg", lambda route: route.fulfill())  # on top of each notebook; there may be no network
-    page.on("console", lambda message: message.type == "error" and opened.errors.append(message.text))
+    page.route(
+        "**/colab-badge.svg", lambda route: route.fulfill()
+    )  # on top of each notebook; there may be no network
+    page.on(
+        "console", lambda message: message.type == "error" and opened.errors.append(message.text)
+    )
     page.on("pageerror", lambda error: opened.errors.append(str(error)))
     open_notebook(page, lab, f"notebooks/{request.param}.ipynb")
     run_all(page)
@@ -124,7 +151,11 @@ def copy_project(to: Path) -> Path:
     for name in NEEDED:
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+            shutil.copytree(
+                ROOT / name,
+                to / name,
+                ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"),
+            )
         else:
             shutil.copy(ROOT / name, to / name)
     return to
@@ -139,17 +170,39 @@ def free_port() -> int:
 def start_lab(project: Path, home: Path, address: str, token: str, log) -> subprocess.Popen:
     """Start a server with settings of its own; neither yours nor your kernels are seen, nor changed."""
     for name, setting in SETTINGS.items():
-        file = home / "config" / "lab" / "user-settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file = (
+            home
+            / "config"
+            / "lab"
+            / "user-settings"
+            / "@jupyterlab"
+            / f"{name}.jupyterlab-settings"
+        )
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(setting))
     environment = {
-        **os.environ, "JUPYTER_TOKEN": token, "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        **os.environ,
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
     }
     port = address.rstrip("/").rpartition(":")[2]
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-               "--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True", f"--ServerApp.root_dir={project}"]
-    return subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True)
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--ServerApp.port_retries=0",
+        "--LabApp.expose_app_in_browser=True",
+        f"--ServerApp.root_dir={project}",
+    ]
+    return subprocess.Popen(
+        command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
 
 
 def wait_for(lab: Lab, server: subprocess.Popen, log: Path) -> Lab:
@@ -176,7 +229,9 @@ def stop(server: subprocess.Popen) -> None:
 def open_notebook(page, lab: Lab, path: str) -> None:
     """Show a notebook in JupyterLab, without the file browser beside it, and wait for its kernel."""
     page.goto(f"{lab.address}lab/tree/{path}?reset&token={lab.token}")
-    page.wait_for_function("window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+    page.wait_for_function(
+        "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+    )
     page.keyboard.press("Control+b")
 
 
@@ -191,7 +246,9 @@ def run_all(page) -> None:
 def pytest_terminal_summary(terminalreporter) -> None:
     """Print the latencies that tests have recorded, one explorer a line."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
-    rows = [value for report in reports for name, value in report.user_properties if name == "latency"]
+    rows = [
+        value for report in reports for name, value in report.user_properties if name == "latency"
+    ]
     if rows:
         terminalreporter.section("from key press to pixels, milliseconds")
         terminalreporter.write_line(f"{'explorer':<26}{'median':>8}{'95 %':>8}")

@@ -1,7 +1,8 @@
 """Each explorer in its notebook, used from the keyboard: at every step the page must show what the library says.
 
-The model is the same explorer, in this process. A key press must move the page's controls as it moves the model's;
-and the page's picture, alt text, sentences and numbers must be those of the model's view.
+The model is the same explorer, in this process. A key press must move the page's controls as it
+moves the model's; and the page's picture, alt text, sentences and numbers must be those of the
+model's view.
 """
 
 import base64
@@ -28,10 +29,13 @@ from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
 from pix2pix_lib.explorers.unet import UNetExplorer
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 20  # seconds for the page to follow a key press: a network may have to run, on a slow core
+PATIENCE = (
+    20  # seconds for the page to follow a key press: a network may have to run, on a slow core
+)
 PRESSES = 20  # for each median
 
-# What a panel shows: of each control its place (in a list: which option), words and range; picture and words below.
+# What a panel shows: of each control its place (in a list: which option), words and range; picture
+# and words below.
 READ = """panel => {
     const read = widget => {
         const handle = widget.querySelector('[role=slider]'), list = widget.querySelector('select');
@@ -55,8 +59,8 @@ READ = """panel => {
 LABELS = """widgets => widgets.map(
     widget => [...widget.querySelectorAll('.widget-label, .widget-label-basic')].pop().innerText)"""
 
-# From each key press to the frame with the new picture, in milliseconds. An event carries the time of its press; that
-# a frame is on the screen is known when the next one begins.
+# From each key press to the frame with the new picture, in milliseconds. An event carries the time
+# of its press; that a frame is on the screen is known when the next one begins.
 MEASURE = """panel => {
     const place = panel.querySelector('img').parentElement;
     window.pressed = [];
@@ -99,10 +103,16 @@ CASES = [
     Case("09_normalization", NormalizationExplorer, "channel"),
 ]
 
-each_notebook = pytest.mark.parametrize("notebook", dict.fromkeys(case.notebook for case in CASES), indirect=True)
+each_notebook = pytest.mark.parametrize(
+    "notebook", dict.fromkeys(case.notebook for case in CASES), indirect=True
+)
 each_panel = pytest.mark.parametrize(
-    ("notebook", "case"), [(case.notebook, case) for case in CASES], indirect=["notebook"], scope="module",
-    ids=[f"{case.notebook}-{case.make.__name__}" for case in CASES])
+    ("notebook", "case"),
+    [(case.notebook, case) for case in CASES],
+    indirect=["notebook"],
+    scope="module",
+    ids=[f"{case.notebook}-{case.make.__name__}" for case in CASES],
+)
 
 
 class Panel:
@@ -117,7 +127,9 @@ class Panel:
         """Return the panel with these labels, which may take a moment to appear."""
         end, seen = time.monotonic() + PATIENCE, []
         while time.monotonic() < end:
-            for panel in self.page.locator(".widget-vbox:has(> .widget-gridbox):has([aria-live])").all():
+            for panel in self.page.locator(
+                ".widget-vbox:has(> .widget-gridbox):has([aria-live])"
+            ).all():
                 seen.append(panel.locator(".widget-gridbox > *").evaluate_all(LABELS))
                 if seen[-1] == labels:
                     return panel
@@ -127,7 +139,10 @@ class Panel:
     def values(self) -> dict:
         """Return the values at which the page's controls stand."""
         shown = self.root.evaluate(READ)["controls"]
-        return {name: value_at(control, at["place"]) for (name, control), at in zip(self.model.controls.items(), shown)}
+        return {
+            name: value_at(control, at["place"])
+            for (name, control), at in zip(self.model.controls.items(), shown)
+        }
 
     def hand(self, name: str):
         """Return the part of a control that takes the key presses."""
@@ -164,9 +179,14 @@ class Panel:
         for name, control in zip(self.model.controls, page["controls"]):
             shown |= {f"{what} of {name}": control[what] for what in ("place", "words", "range")}
             said |= {f"{what} of {name}": value for what, value in self.expected(name).items()}
-        wrong = [f"{what}: {shown[what]!r} in the page, {said[what]!r} in the model"
-                 for what in said if shown[what] != said[what]]
-        return wrong + compare_pictures(decode(page["source"]), decode(view.to_html().split('"')[1]))
+        wrong = [
+            f"{what}: {shown[what]!r} in the page, {said[what]!r} in the model"
+            for what in said
+            if shown[what] != said[what]
+        ]
+        return wrong + compare_pictures(
+            decode(page["source"]), decode(view.to_html().split('"')[1])
+        )
 
     def expected(self, name: str) -> dict:
         """Return what the page should show of a control."""
@@ -175,7 +195,11 @@ class Panel:
         if isinstance(control, Slider):
             words = f"{value:{'d' if control.is_whole else '.2f'}}".replace("-", "\N{MINUS SIGN}")
             ends = [values[0], values[-1]]
-            return {"place": pytest.approx(value), "words": words, "range": pytest.approx(ends, abs=0.05)}
+            return {
+                "place": pytest.approx(value),
+                "words": words,
+                "range": pytest.approx(ends, abs=0.05),
+            }
         words = "" if isinstance(control, Switch) else str(value)
         return {"place": values.index(value), "words": words, "range": [0, len(values) - 1]}
 
@@ -197,7 +221,9 @@ def values_of(model: Explorer, name: str) -> Sequence:
     if isinstance(control, Choice):
         return control.options
     low, high = model.range(name)
-    return [round(low + i * control.step, 10) for i in range(round((high - low) / control.step) + 1)]
+    return [
+        round(low + i * control.step, 10) for i in range(round((high - low) / control.step) + 1)
+    ]
 
 
 def next_step(model: Explorer, name: str) -> tuple[list[str], object, list[str]]:
@@ -206,10 +232,16 @@ def next_step(model: Explorer, name: str) -> tuple[list[str], object, list[str]]
     forth, back = ["ArrowRight"], ["ArrowLeft"]
     if isinstance(control, Switch):
         forth = back = ["Space"]
-    elif isinstance(control, Choice) and not control.ordered:  # while a list is closed, JupyterLab takes the arrow keys
+    elif (
+        isinstance(control, Choice) and not control.ordered
+    ):  # while a list is closed, JupyterLab takes the arrow keys
         forth, back = ["Enter", "ArrowDown", "Enter"], ["Enter", "ArrowUp", "Enter"]
     index = values.index(model.values[name])
-    return (forth, values[index + 1], back) if index + 1 < len(values) else (back, values[index - 1], forth)
+    return (
+        (forth, values[index + 1], back)
+        if index + 1 < len(values)
+        else (back, values[index - 1], forth)
+    )
 
 
 def decode(source: str) -> Image.Image:
@@ -227,8 +259,13 @@ def compare_pictures(shown: Image.Image, said: Image.Image) -> list[str]:
 def test_every_explorer_of_a_notebook_is_tested():
     shown = set()
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        names = re.findall(r"from pix2pix_lib\.explorers\.\w+ import ([\w, ]+)", notebook.read_text(encoding="utf-8"))
-        shown |= {(notebook.stem, name) for name in ", ".join(names).split(", ") if name[:1].isupper()}
+        names = re.findall(
+            r"from pix2pix_lib\.explorers\.\w+ import ([\w, ]+)",
+            notebook.read_text(encoding="utf-8"),
+        )
+        shown |= {
+            (notebook.stem, name) for name in ", ".join(names).split(", ") if name[:1].isupper()
+        }
     assert shown == {(case.notebook, case.make.__name__) for case in CASES}
 
 
@@ -253,7 +290,10 @@ def test_page_shows_the_view_of_the_values_that_its_controls_have(panel):
 @each_panel
 def test_nothing_is_cut_off_or_shrunk(panel):
     assert panel.root.evaluate(CUT_OFF) == []
-    assert panel.root.locator("img").evaluate("image => image.clientWidth") == panel.model.view.image.width
+    assert (
+        panel.root.locator("img").evaluate("image => image.clientWidth")
+        == panel.model.view.image.width
+    )
 
 
 @each_panel
@@ -280,7 +320,9 @@ def test_tab_goes_from_one_control_to_the_next(panel):
     first.focus()
     for place in others:
         panel.page.keyboard.press("Tab")
-        if not has_focus(place):  # but the slider's number, where one can type, which comes before the next control
+        if not has_focus(
+            place
+        ):  # but the slider's number, where one can type, which comes before the next control
             panel.page.keyboard.press("Tab")
         assert has_focus(place), place
 

@@ -16,9 +16,14 @@ class Square(Explorer):
 
     def __init__(self):
         super().__init__(
-            [Slider("side", "side", 1, 9, 4), Slider("part", "part", 0, 9, 2),
-             Slider("share", "share", 0.0, 1.0, 0.5, 0.1), Choice("colour", "colour", ("blue", "orange"), "blue"),
-             Choice("time", "time", (0, 10, 100), 10, ordered=True), Switch("frame", "frame")],
+            [
+                Slider("side", "side", 1, 9, 4),
+                Slider("part", "part", 0, 9, 2),
+                Slider("share", "share", 0.0, 1.0, 0.5, 0.1),
+                Choice("colour", "colour", ("blue", "orange"), "blue"),
+                Choice("time", "time", (0, 10, 100), 10, ordered=True),
+                Switch("frame", "frame"),
+            ],
             [Action("larger", lambda values: {"side": min(values["side"] + 1, 9)})],
         )
 
@@ -27,8 +32,12 @@ class Square(Explorer):
 
     def draw(self, side, part, share, colour, time, frame):
         numbers = {"area": side * side}
-        return View(Image.new("RGB", (side, side), colour), f"area {side * side}, part {part} & <b>",
-                    f"A {colour} square", numbers)
+        return View(
+            Image.new("RGB", (side, side), colour),
+            f"area {side * side}, part {part} & <b>",
+            f"A {colour} square",
+            numbers,
+        )
 
 
 def test_set_returns_the_view_of_the_new_values():
@@ -36,22 +45,36 @@ def test_set_returns_the_view_of_the_new_values():
     view = explorer.set(side=5, colour="orange")
     assert view is explorer.view and view.numbers["area"] == 25
     assert view.image.getpixel((0, 0)) == (255, 165, 0)
-    assert explorer.values == {"side": 5, "part": 2, "share": 0.5, "colour": "orange", "time": 10, "frame": False}
+    assert explorer.values == {
+        "side": 5,
+        "part": 2,
+        "share": 0.5,
+        "colour": "orange",
+        "time": 10,
+        "frame": False,
+    }
     assert repr(view) == "area 25, part 2 & <b>"
 
 
-@pytest.mark.parametrize(("wrong", "kind", "words"), [
-    ({"side": 10}, ValueError, "side must be from 1 to 9; got 10"),
-    ({"side": 2.5}, TypeError, "side must be a whole number from 1 to 9; got 2.5"),
-    ({"side": True}, TypeError, "whole number"),
-    ({"share": "x"}, TypeError, "share must be a number from 0.0 to 1.0; got 'x'"),
-    ({"share": float("nan")}, ValueError, "share must be from 0.0 to 1.0; got nan"),
-    ({"side": 3, "part": 4}, ValueError, "part must be from 0 to 3; got 4"),
-    ({"colour": "red"}, ValueError, "colour must be one of blue, orange; got 'red'"),
-    ({"time": 50}, ValueError, "time must be one of 0, 10, 100; got 50"),
-    ({"frame": 1}, TypeError, "frame must be True or False; got 1"),
-    ({"height": 1}, TypeError, "no control height; there are side, part, share, colour, time, frame"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "kind", "words"),
+    [
+        ({"side": 10}, ValueError, "side must be from 1 to 9; got 10"),
+        ({"side": 2.5}, TypeError, "side must be a whole number from 1 to 9; got 2.5"),
+        ({"side": True}, TypeError, "whole number"),
+        ({"share": "x"}, TypeError, "share must be a number from 0.0 to 1.0; got 'x'"),
+        ({"share": float("nan")}, ValueError, "share must be from 0.0 to 1.0; got nan"),
+        ({"side": 3, "part": 4}, ValueError, "part must be from 0 to 3; got 4"),
+        ({"colour": "red"}, ValueError, "colour must be one of blue, orange; got 'red'"),
+        ({"time": 50}, ValueError, "time must be one of 0, 10, 100; got 50"),
+        ({"frame": 1}, TypeError, "frame must be True or False; got 1"),
+        (
+            {"height": 1},
+            TypeError,
+            "no control height; there are side, part, share, colour, time, frame",
+        ),
+    ],
+)
 def test_wrong_argument_names_what_is_allowed_and_changes_nothing(wrong, kind, words):
     explorer = Square()
     before, view = dict(explorer.values), explorer.view
@@ -93,7 +116,10 @@ def panel(monkeypatch):
     monkeypatch.setattr("pix2pix_lib.explorers.panel.display", lambda data, raw: shown.append(data))
     explorer = Square()
     explorer._ipython_display_()
-    assert shown[0]["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.panel.box.model_id
+    assert (
+        shown[0]["application/vnd.jupyter.widget-view+json"]["model_id"]
+        == explorer.panel.box.model_id
+    )
     return explorer.panel
 
 
@@ -114,7 +140,12 @@ def test_setting_from_code_moves_the_widgets(panel):
 
 
 def test_button_changes_values(panel):
-    button = next(w for row in panel.box.children[1:2] for w in row.children if isinstance(w, ipywidgets.Button))
+    button = next(
+        w
+        for row in panel.box.children[1:2]
+        for w in row.children
+        if isinstance(w, ipywidgets.Button)
+    )
     button.click()
     assert panel.explorer.values["side"] == 5
 
@@ -126,7 +157,9 @@ def test_explorer_shown_twice_has_one_panel(panel):
 
 def test_strip_shows_each_setting_and_leaves_the_explorer_alone(monkeypatch):
     shown = []
-    monkeypatch.setattr("pix2pix_lib.explorers.base.show_picture", lambda picture, alt: shown.append((picture, alt)))
+    monkeypatch.setattr(
+        "pix2pix_lib.explorers.base.show_picture", lambda picture, alt: shown.append((picture, alt))
+    )
     explorer = Square()
     explorer.show_strip({"side": 8}, {"side": 9, "colour": "orange"})
     picture, alt = shown[0]

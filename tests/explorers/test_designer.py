@@ -20,8 +20,8 @@ from pix2pix_lib.explorers.designer import (
     paint_box,
 )
 from pix2pix_lib.facades import CLASS_COLOURS, CLASS_NAMES, colour_to_classes, make_classes
+from pix2pix_lib.inference import translate
 from pix2pix_lib.receptive_field import PixelBox
-from pix2pix_lib.training import translate
 from pix2pix_lib.unet import UNet
 
 INDEX = {name: index for index, name in enumerate(CLASS_NAMES)}
@@ -62,11 +62,18 @@ def painter(generator):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("design", [
-    Design(), Design(floors=2, columns=2, balcony_floors=0, door=1), Design(floors=6, columns=7, door=4, shops=3),
-    Design(floors=3, columns=5, shops=5, door=0), Design(floors=5, columns=3, shutters=True, balcony_floors=2),
-    Design(floors=4, columns=6, balcony_floors=3, door=0), Design(window_width=20, window_height=30),
-])
+@pytest.mark.parametrize(
+    "design",
+    [
+        Design(),
+        Design(floors=2, columns=2, balcony_floors=0, door=1),
+        Design(floors=6, columns=7, door=4, shops=3),
+        Design(floors=3, columns=5, shops=5, door=0),
+        Design(floors=5, columns=3, shutters=True, balcony_floors=2),
+        Design(floors=4, columns=6, balcony_floors=3, door=0),
+        Design(window_width=20, window_height=30),
+    ],
+)
 def test_map_shows_what_the_design_counts(design):
     classes = design_classes(design, 256)
     doors, balconies = int(design.door > 0), design.columns * design.balcony_floors
@@ -80,7 +87,9 @@ def test_map_shows_what_the_design_counts(design):
 
 def test_windows_have_the_width_and_height_asked_for():
     def extent(**changes):
-        classes = design_classes(Design(columns=2, floors=2, door=0, balcony_floors=0, **changes), 1024)
+        classes = design_classes(
+            Design(columns=2, floors=2, door=0, balcony_floors=0, **changes), 1024
+        )
         rows, columns = np.nonzero(classes[:600, :512] == INDEX["window"])  # the upper left window
         return np.ptp(rows) + 1, np.ptp(columns) + 1
 
@@ -105,7 +114,9 @@ def test_shutters_never_leave_their_bay():
     assert blinds
     for part in blinds:
         assert part.left < part.right
-        assert sum(left <= part.left and part.right <= right for left, right in pairwise(edges)) == 1
+        assert (
+            sum(left <= part.left and part.right <= right for left, right in pairwise(edges)) == 1
+        )
 
 
 def test_same_building_at_any_size():
@@ -114,19 +125,24 @@ def test_same_building_at_any_size():
 
 
 def test_shares_of_classes_are_those_that_the_generator_was_trained_on():
-    trained = np.array([list(class_shares(make_classes(seed, 128)).values()) for seed in range(200)])
+    trained = np.array(
+        [list(class_shares(make_classes(seed, 128)).values()) for seed in range(200)]
+    )
     ours = np.array(list(class_shares(design_classes(Design())).values()))
     assert (ours >= trained.min(axis=0)).all() and (ours <= trained.max(axis=0)).all()
 
 
-@pytest.mark.parametrize(("wrong", "words"), [
-    ({"floors": 1}, "floors must be from 2 to 6; got 1"),
-    ({"columns": 8}, "columns must be from 2 to 7; got 8"),
-    ({"window_width": 90}, "window_width must be from 20 to 80; got 90"),
-    ({"floors": 3, "balcony_floors": 3}, "balcony_floors must be from 0 to 2; got 3"),
-    ({"columns": 3, "door": 4}, "door must be from 0 to 3; got 4"),
-    ({"columns": 3, "door": 1, "shops": 3}, "shops must be from 0 to 2; got 3"),
-])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"floors": 1}, "floors must be from 2 to 6; got 1"),
+        ({"columns": 8}, "columns must be from 2 to 7; got 8"),
+        ({"window_width": 90}, "window_width must be from 20 to 80; got 90"),
+        ({"floors": 3, "balcony_floors": 3}, "balcony_floors must be from 0 to 2; got 3"),
+        ({"columns": 3, "door": 4}, "door must be from 0 to 3; got 4"),
+        ({"columns": 3, "door": 1, "shops": 3}, "shops must be from 0 to 2; got 3"),
+    ],
+)
 def test_impossible_design_names_the_range(wrong, words):
     with pytest.raises(ValueError, match=words):
         Design(**wrong)
@@ -142,7 +158,9 @@ def test_label_tensor_is_the_map_in_its_colours():
     tensor = label_tensor(classes)
     assert tensor.shape == (3, 3, 4) and tensor.dtype == torch.float32
     colours = ((tensor.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
-    assert (colours == CLASS_COLOURS[classes]).all() and (colour_to_classes(colours) == classes).all()
+    assert (colours == CLASS_COLOURS[classes]).all() and (
+        colour_to_classes(colours) == classes
+    ).all()
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -158,12 +176,21 @@ def test_generator_paints_the_map_that_is_shown(designer, generator):
     assert (left[::4, ::4] == CLASS_COLOURS[classes]).all()
     fake_b = translate(generator, label_tensor(classes)[None])[0]
     right = np.asarray(view.image)[-256:, 274:530]
-    assert (right[::4, ::4] == ((fake_b.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)).all()
+    assert (
+        right[::4, ::4] == ((fake_b.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
+    ).all()
 
 
 def test_designer_s_numbers_count_what_the_map_shows(designer):
-    numbers = designer.set(floors=4, columns=3, door=1, shops=1, balcony_floors=2, window_width=40).numbers
-    assert (numbers["windows"], numbers["doors"], numbers["shops"], numbers["balconies"]) == (10, 1, 1, 6)
+    numbers = designer.set(
+        floors=4, columns=3, door=1, shops=1, balcony_floors=2, window_width=40
+    ).numbers
+    assert (numbers["windows"], numbers["doors"], numbers["shops"], numbers["balconies"]) == (
+        10,
+        1,
+        1,
+        6,
+    )
     assert numbers["blinds"] == 0 and numbers["window_width"] == 40
     for name, index in INDEX.items():
         assert numbers["shares"][name] == pytest.approx((designer.classes == index).mean())
@@ -191,9 +218,20 @@ def test_each_map_is_painted_once(designer):
 
 
 def test_every_corner_of_the_ranges_can_be_shown(designer):
-    for floors, columns, width, height in ((2, 2, 20, 30), (2, 7, 80, 70), (6, 2, 80, 30), (6, 7, 80, 70)):
-        view = designer.set(floors=floors, columns=columns, window_width=width, window_height=height, shutters=True)
-        assert view.numbers["windows"] == floors * columns - 1 and view.image.width <= 900 and view.image.height <= 420
+    for floors, columns, width, height in (
+        (2, 2, 20, 30),
+        (2, 7, 80, 70),
+        (6, 2, 80, 30),
+        (6, 7, 80, 70),
+    ):
+        view = designer.set(
+            floors=floors, columns=columns, window_width=width, window_height=height, shutters=True
+        )
+        assert (
+            view.numbers["windows"] == floors * columns - 1
+            and view.image.width <= 900
+            and view.image.height <= 420
+        )
 
 
 def test_legend_has_a_line_for_each_class():
@@ -211,7 +249,11 @@ def test_legend_has_a_line_for_each_class():
 def test_box_is_painted_on_a_copy():
     classes = np.zeros((6, 6), np.uint8)
     painted = paint_box(classes, "shop", PixelBox(1, 2, 3, 6))
-    assert (painted == INDEX["shop"]).sum() == 8 and (painted[1:3, 2:] == INDEX["shop"]).all() and not classes.any()
+    assert (
+        (painted == INDEX["shop"]).sum() == 8
+        and (painted[1:3, 2:] == INDEX["shop"]).all()
+        and not classes.any()
+    )
 
 
 def test_rectangle_is_a_proposal_until_it_is_painted(painter):
@@ -278,7 +320,7 @@ def test_rectangle_stays_on_the_map(painter):
 def test_frame_stands_around_the_rectangle(painter):
     view = painter.set(kind="shop", top=16, left=8, height=16, width=24)
     map_picture = np.asarray(view.image)[-256:, :192]  # four screen pixels a pixel
-    inside = map_picture[4 * 18:4 * 30, 4 * 10:4 * 30]
+    inside = map_picture[4 * 18 : 4 * 30, 4 * 10 : 4 * 30]
     assert (inside == CLASS_COLOURS[INDEX["shop"]]).all()
     frame = (map_picture == (213, 94, 0)).all(axis=2)
     rows, columns = np.nonzero(frame)
@@ -289,7 +331,10 @@ def test_painter_s_words_follow(painter):
     view = painter.set(kind="blind", top=3, left=5, height=7, width=9)
     for words in (view.text, view.alt):
         assert "blind, 7x9 pixels from row 3, column 5 (painted before: 0)" in words
-        assert f"{view.numbers['change_inside']:.3f}" in words and f"{view.numbers['change_outside']:.3f}" in words
+        assert (
+            f"{view.numbers['change_inside']:.3f}" in words
+            and f"{view.numbers['change_outside']:.3f}" in words
+        )
     assert "(painted before: 1)" in painter.paint().alt
 
 
@@ -297,7 +342,9 @@ def test_buttons_paint_undo_and_clear(painter, monkeypatch):
     monkeypatch.setattr("pix2pix_lib.explorers.panel.display", lambda data, raw: None)
     painter._ipython_display_()
     boxes = [child for child in painter.panel.box.children if isinstance(child, ipywidgets.Box)]
-    buttons = {w.description: w for box in boxes for w in box.children if isinstance(w, ipywidgets.Button)}
+    buttons = {
+        w.description: w for box in boxes for w in box.children if isinstance(w, ipywidgets.Button)
+    }
     counts = []
     for name in ("paint", "paint", "undo", "paint", "clear"):
         before = painter.panel.text.value
@@ -307,7 +354,9 @@ def test_buttons_paint_undo_and_clear(painter, monkeypatch):
     assert counts == [1, 2, 1, 2, 0]
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8)), np.full((8, 8), 12)])
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8)), np.full((8, 8), 12)]
+)
 def test_painter_refuses_what_is_no_class_map(generator, wrong):
     with pytest.raises(ValueError, match="colour_to_classes"):
         RectanglePainter(wrong, generator)

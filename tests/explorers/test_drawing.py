@@ -24,7 +24,9 @@ def pixel(chart, x, y, down=0):
 def test_curve_goes_through_its_values(chart):
     chart.curve((-4, 0, 4), (8, 2, 3), BLUE)
     for x, y in ((-3, 6.5), (-1, 3.5), (0, 2), (2, 2.5)):
-        assert math.dist(pixel(chart, x, y), ImageColor.getrgb(BLUE)) < 120  # its rim is mixed with white
+        assert (
+            math.dist(pixel(chart, x, y), ImageColor.getrgb(BLUE)) < 120
+        )  # its rim is mixed with white
         assert math.dist(pixel(chart, x, y, down=-12), ImageColor.getrgb(BLUE)) > 200
 
 

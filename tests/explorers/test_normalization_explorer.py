@@ -19,14 +19,24 @@ from pix2pix_lib.layers import NORMS, make_norm
 from pix2pix_lib.plots import BLUE, VERMILLION
 from pix2pix_lib.trained import load_snapshot
 
-START = {"norm": "batch", "batch": 4, "groups": 2, "channel": 3, "facade": 1, "neighbour": 2, "running": False}
+START = {
+    "norm": "batch",
+    "batch": 4,
+    "groups": 2,
+    "channel": 3,
+    "facade": 1,
+    "neighbour": 2,
+    "running": False,
+}
 TITLE = 20
 
 
 @pytest.fixture(scope="module")
 def features():
     x = torch.randn(9, 6, 5, 4, generator=torch.Generator().manual_seed(0))
-    return x * torch.arange(1, 10).reshape(9, 1, 1, 1) + torch.arange(6).reshape(6, 1, 1)  # no two maps alike
+    return x * torch.arange(1, 10).reshape(9, 1, 1, 1) + torch.arange(6).reshape(
+        6, 1, 1
+    )  # no two maps alike
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +64,21 @@ def shared_by_hand(values):
     return [(0, other) for other in channels if size and other // size == channel // size]
 
 
-SETTINGS = [START | {"norm": norm, **rest} for norm in NORMS for rest in (
-    {}, {"batch": 1}, {"batch": 3, "groups": 3, "channel": 5, "facade": 8}, {"running": True, "groups": 6})]
+SETTINGS = [
+    START | {"norm": norm, **rest}
+    for norm in NORMS
+    for rest in (
+        {},
+        {"batch": 1},
+        {"batch": 3, "groups": 3, "channel": 5, "facade": 8},
+        {"running": True, "groups": 6},
+    )
+]
 
 
-@pytest.mark.parametrize("values", SETTINGS, ids=lambda v: f"{v['norm']}-{v['batch']}-{v['running']}")
+@pytest.mark.parametrize(
+    "values", SETTINGS, ids=lambda v: f"{v['norm']}-{v['batch']}-{v['running']}"
+)
 def test_numbers_are_sums_over_the_maps_that_count(explorer, features, averages, values):
     numbers = explorer.set(**values).numbers
     batch, channel, shared = features[members_of(values)], values["channel"], shared_by_hand(values)
@@ -73,9 +93,15 @@ def test_numbers_are_sums_over_the_maps_that_count(explorer, features, averages,
         variance, eps = ((pile - mean) ** 2).sum() / len(pile), 1e-5
     after = (before - mean) / (variance + eps) ** 0.5
     assert (numbers["maps"], numbers["values"]) == (len(shared), 20 * len(shared))
-    assert (numbers["mean"], numbers["deviation"]) == pytest.approx((float(mean), float(variance) ** 0.5), abs=1e-5)
-    assert numbers["before"] == pytest.approx((float(before.mean()), float(before.std(correction=0))), abs=1e-5)
-    assert numbers["after"] == pytest.approx((float(after.mean()), float(after.std(correction=0))), abs=1e-4)
+    assert (numbers["mean"], numbers["deviation"]) == pytest.approx(
+        (float(mean), float(variance) ** 0.5), abs=1e-5
+    )
+    assert numbers["before"] == pytest.approx(
+        (float(before.mean()), float(before.std(correction=0))), abs=1e-5
+    )
+    assert numbers["after"] == pytest.approx(
+        (float(after.mean()), float(after.std(correction=0))), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -86,7 +112,10 @@ def test_only_batch_norm_in_training_depends_on_the_neighbours(explorer, norm):
     assert (there.numbers["change"] > 0.01) == (norm == "batch")
     assert ("change nothing" in there.text) == (norm != "batch")
     assert explorer.set(running=True).numbers["change"] < 1e-6
-    assert "alone" in explorer.set(running=False, batch=1).text and explorer.view.numbers["change"] == 0
+    assert (
+        "alone" in explorer.set(running=False, batch=1).text
+        and explorer.view.numbers["change"] == 0
+    )
 
 
 def test_change_is_the_distance_from_the_image_alone(explorer, features):
@@ -99,19 +128,23 @@ def test_change_is_the_distance_from_the_image_alone(explorer, features):
 def test_norms_are_those_of_the_networks(features):
     for norm in ("batch", "instance", "layer", "none"):
         torch.testing.assert_close(normalise(features, norm), make_norm(norm, 6)(features).detach())
-    torch.testing.assert_close(normalise(features, "group", 2), make_norm("group", 6)(features).detach())  # gcd(32, 6)
+    torch.testing.assert_close(
+        normalise(features, "group", 2), make_norm("group", 6)(features).detach()
+    )  # gcd(32, 6)
 
 
 def test_features_are_what_the_trained_generator_hands_to_its_first_norm():
     generator, seen = load_snapshot().generator, []
-    generator.downs[1].norm.register_forward_hook(lambda norm, args, output: seen.append((args[0], output)))
+    generator.downs[1].norm.register_forward_hook(
+        lambda norm, args, output: seen.append((args[0], output))
+    )
     explorer = NormalizationExplorer()
     features, (mean, variance) = trained_features()
-    from pix2pix_lib.data import facade_tensors
-    from pix2pix_lib.facades import split_seeds
+    from pix2pix_lib.facades import facade_tensors, split_seeds
+
     with torch.no_grad():
         generator(torch.stack([facade_tensors(seed)[0] for seed in split_seeds("val", 8)]))
-    (given, normed), = seen
+    ((given, normed),) = seen
     assert torch.equal(explorer.features, features)
     torch.testing.assert_close(features, given[:, :8])
     norm = generator.downs[1].norm
@@ -120,16 +153,22 @@ def test_features_are_what_the_trained_generator_hands_to_its_first_norm():
     torch.testing.assert_close(scaled.detach(), normed[:, :8], atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("values", SETTINGS, ids=lambda v: f"{v['norm']}-{v['batch']}-{v['running']}")
+@pytest.mark.parametrize(
+    "values", SETTINGS, ids=lambda v: f"{v['norm']}-{v['batch']}-{v['running']}"
+)
 def test_frames_are_around_the_maps_that_count(explorer, values):
     image, shared = explorer.set(**values).image, shared_by_hand(values)
     for row in range(values["batch"]):
         for channel in range(6):
             left, top, _, bottom = cell_box(6, row, channel)
             middle = TITLE + (top + bottom) // 2
-            assert (image.getpixel((left + 1, middle)) == ImageColor.getrgb(BLUE)) == ((row, channel) in shared)
+            assert (image.getpixel((left + 1, middle)) == ImageColor.getrgb(BLUE)) == (
+                (row, channel) in shared
+            )
             is_chosen = (row, channel) == (0, values["channel"])
-            assert (image.getpixel((left + 5, middle)) == ImageColor.getrgb(VERMILLION)) == is_chosen
+            assert (
+                image.getpixel((left + 5, middle)) == ImageColor.getrgb(VERMILLION)
+            ) == is_chosen
     for row in range(values["batch"], LARGEST_BATCH):
         left, top, right, bottom = cell_box(6, row, 0)
         assert image.getpixel(((left + right) // 2, TITLE + (top + bottom) // 2)) == (255, 255, 255)
@@ -138,15 +177,20 @@ def test_frames_are_around_the_maps_that_count(explorer, values):
 def test_maps_that_do_not_count_are_faded(explorer):
     image = explorer.set(**START | {"norm": "instance", "batch": 2}).image
     left, top, right, bottom = cell_box(6, 0, 0)
-    faded, full = (cell_colours(explorer.set(norm=norm).image, (left + 5, top + 5, right - 5, bottom - 5))
-                   for norm in ("instance", "layer"))
+    faded, full = (
+        cell_colours(explorer.set(norm=norm).image, (left + 5, top + 5, right - 5, bottom - 5))
+        for norm in ("instance", "layer")
+    )
     assert image.width <= 900 and min(faded) > min(full) + 30
 
 
 def cell_colours(image, box):
     left, top, right, bottom = box
-    return [value for low_high in image.crop((left, top + TITLE, right, bottom + TITLE)).getextrema()
-            for value in low_high]
+    return [
+        value
+        for low_high in image.crop((left, top + TITLE, right, bottom + TITLE)).getextrema()
+        for value in low_high
+    ]
 
 
 def test_maps_before_and_after_have_the_signs_of_their_values(explorer, features):
@@ -154,7 +198,10 @@ def test_maps_before_and_after_have_the_signs_of_their_values(explorer, features
     left_of_after = image.width - 220
     left_of_before = left_of_after - 18 - 220
     before = features[1, 3]
-    for left, values in ((left_of_before, before), (left_of_after, nn.InstanceNorm2d(6)(features[1:2])[0, 3])):
+    for left, values in (
+        (left_of_before, before),
+        (left_of_after, nn.InstanceNorm2d(6)(features[1:2])[0, 3]),
+    ):
         for row in range(5):
             for col in range(4):
                 if values[row, col].abs() < 0.4:
@@ -172,7 +219,9 @@ def test_map_after_is_drawn_in_deviations_and_without_a_norm_as_before(explorer)
 
 def test_wrong_features_are_refused_with_what_is_expected(features, averages):
     for wrong in (features[0], features[:7], torch.zeros(8, 17, 4, 4)):
-        with pytest.raises(ValueError, match=r"\(P, C, H, W\) with at least 8 images and 1 to 16 channels; got"):
+        with pytest.raises(
+            ValueError, match=r"\(P, C, H, W\) with at least 8 images and 1 to 16 channels; got"
+        ):
             NormalizationExplorer(wrong, averages)
     for unfit in (None, (averages[0], averages[1][:5])):
         with pytest.raises(ValueError, match=r"each of shape \(6,\)"):
@@ -194,9 +243,14 @@ def test_any_setting_shows_a_view_and_words_follow():
     explorer, seen = NormalizationExplorer(), {}
     for _ in range(80):
         view = explorer.set(
-            norm=random.choice(NORMS), batch=random.randint(1, 4), groups=random.choice((1, 2, 4, 8)),
-            channel=random.randint(0, 7), facade=random.randint(0, 7), neighbour=random.randint(1, 5),
-            running=random.random() < 0.3)
+            norm=random.choice(NORMS),
+            batch=random.randint(1, 4),
+            groups=random.choice((1, 2, 4, 8)),
+            channel=random.randint(0, 7),
+            facade=random.randint(0, 7),
+            neighbour=random.randint(1, 5),
+            running=random.random() < 0.3,
+        )
         assert view.image.width <= 900 and view.image.height < 300
         assert not re.search(r"-0\.00|nan|e[-+]\d", view.text) and view.text in view.alt
         seen.setdefault(view.text, []).append(view.numbers)

@@ -5,21 +5,31 @@ import pytest
 import torch
 from PIL import ImageColor
 
+from pix2pix_lib.config import make_discriminator, make_generator
 from pix2pix_lib.corruptions import corrupt
 from pix2pix_lib.explorers import patches
 from pix2pix_lib.explorers.patches import PatchExplorer
+from pix2pix_lib.inference import translate
 from pix2pix_lib.plots import VERMILLION
 from pix2pix_lib.receptive_field import PixelBox, receptive_field
 from pix2pix_lib.trained import Snapshot
-from pix2pix_lib.training import make_discriminator, make_generator, translate
 
 
 @pytest.fixture
 def snapshots(tiny_config):
     """Two pairs of tiny networks, whose patches are of 16 pixels on images of 32."""
     torch.manual_seed(5)
-    return [Snapshot(percent, percent, 0.0, make_generator(tiny_config).eval(), make_discriminator(tiny_config).eval(),
-                     tiny_config) for percent in (0, 100)]
+    return [
+        Snapshot(
+            percent,
+            percent,
+            0.0,
+            make_generator(tiny_config).eval(),
+            make_discriminator(tiny_config).eval(),
+            tiny_config,
+        )
+        for percent in (0, 100)
+    ]
 
 
 @pytest.fixture
@@ -32,9 +42,13 @@ def test_logit_and_probability_are_the_discriminators(explorer, snapshots, tiny_
     view = explorer.set(facade=1, percent=0, row=2, col=5)
     logits = snapshots[0].discriminator(real_a[None], real_b[None])[0, 0].detach()
     assert view.numbers["logit"] == pytest.approx(float(logits[2, 5]), abs=1e-6)
-    assert view.numbers["probability"] == pytest.approx(float(torch.sigmoid(logits[2, 5])), abs=1e-6)
+    assert view.numbers["probability"] == pytest.approx(
+        float(torch.sigmoid(logits[2, 5])), abs=1e-6
+    )
     assert view.numbers["patches"] == logits.numel()
-    assert view.numbers["mean_probability"] == pytest.approx(float(torch.sigmoid(logits).mean()), abs=1e-6)
+    assert view.numbers["mean_probability"] == pytest.approx(
+        float(torch.sigmoid(logits).mean()), abs=1e-6
+    )
 
 
 def test_mix_goes_from_the_true_to_the_generated_picture(explorer, snapshots, tiny_pairs):
@@ -64,7 +78,7 @@ def test_logit_depends_on_the_framed_pixels_and_on_no_others(explorer, snapshots
         return float(discriminator(real_a, changed)[0, 0, 3, 4].detach())
 
     outside = torch.ones(32, 32, dtype=torch.bool)
-    outside[box.top:box.bottom, box.left:box.right] = False
+    outside[box.top : box.bottom, box.left : box.right] = False
     assert logit_with(outside) == pytest.approx(view.numbers["logit"], abs=1e-5)
     assert logit_with(~outside) != pytest.approx(view.numbers["logit"], abs=1e-3)
 
@@ -72,7 +86,9 @@ def test_logit_depends_on_the_framed_pixels_and_on_no_others(explorer, snapshots
 def test_threshold_counts_the_patches_below_it(explorer):
     probabilities = patches.sigmoid(explorer.logits(0, 100, 0.0, "none", 0.5))
     for threshold in (0.0, 0.5, 1.0):
-        assert explorer.set(threshold=threshold).numbers["below"] == (probabilities < threshold).sum()
+        assert (
+            explorer.set(threshold=threshold).numbers["below"] == (probabilities < threshold).sum()
+        )
 
 
 def test_inside_or_clipped_is_said(explorer):
@@ -87,8 +103,12 @@ def test_text_and_alt_state_the_numbers(explorer):
     top, _, bottom, _ = view.numbers["box"]
     assert f"(row 2, column 1) sees the pixel rows {top} to {bottom - 1} " in view.text
     assert f"Logit {view.numbers['logit']:+.2f}" in view.text
-    assert f"{view.numbers['below']} of {view.numbers['patches']} patches are below 0.50" in view.text
-    assert view.alt.startswith("The generated picture, spoilt by noise at strength 0.75, with a frame around patch (2,")
+    assert (
+        f"{view.numbers['below']} of {view.numbers['patches']} patches are below 0.50" in view.text
+    )
+    assert view.alt.startswith(
+        "The generated picture, spoilt by noise at strength 0.75, with a frame around patch (2,"
+    )
     assert f"probability {view.numbers['probability']:.2f}" in view.alt
 
 
@@ -101,13 +121,20 @@ def test_frame_lies_around_the_pixels_that_the_patch_sees(snapshots, tiny_pairs)
     margin = (picture.shape[0] - patches.SIDE) // 2
     box = field.box(3, 2)
     expected = [box.top * scale, box.left * scale, box.bottom * scale, box.right * scale]
-    found = [rows.min() - margin, cols.min() - margin, rows.max() + 1 - margin, cols.max() + 1 - margin]
+    found = [
+        rows.min() - margin,
+        cols.min() - margin,
+        rows.max() + 1 - margin,
+        cols.max() + 1 - margin,
+    ]
     assert np.abs(np.subtract(found, expected)).max() <= 1
 
 
 def test_whole_frame_is_on_the_picture_for_every_patch(explorer):
     for row, col in ((0, 0), (0, explorer.map_size[1] - 1), (explorer.map_size[0] - 1, 0)):
-        picture = np.asarray(patches.draw_judged(torch.zeros(3, 32, 32), explorer.field, row, col, None))
+        picture = np.asarray(
+            patches.draw_judged(torch.zeros(3, 32, 32), explorer.field, row, col, None)
+        )
         frame = (picture == ImageColor.getrgb(VERMILLION)).all(-1)
         side = round(explorer.field.size * patches.SIDE / 32)
         assert frame.any(axis=0).sum() == pytest.approx(side, abs=2)
@@ -124,7 +151,9 @@ def test_map_over_the_picture_puts_each_square_on_the_centre_of_its_patch(snapsh
     rows, cols = np.nonzero(darker)
     margin = (plain.height - patches.SIDE) / 2
     box = field.box(6, 4)
-    centre = (np.array([box.top + box.bottom, box.left + box.right]) / 2) * patches.SIDE / 32 + margin
+    centre = (
+        np.array([box.top + box.bottom, box.left + box.right]) / 2
+    ) * patches.SIDE / 32 + margin
     assert np.abs(np.array([rows.mean(), cols.mean()]) - centre).max() <= 1
 
 
@@ -139,8 +168,12 @@ def test_crop_is_what_the_patch_sees_with_padding_in_grey():
 def test_buttons_find_the_extremes_and_stay_on_the_map(explorer):
     actions = {action.label: action for action in explorer.actions}
     logits = explorer.logits(0, 100, 0.0, "none", 0.5)
-    assert explorer.set(**actions["least real"].change(explorer.values)).numbers["logit"] == float(logits.min())
-    assert explorer.set(**actions["most real"].change(explorer.values)).numbers["logit"] == float(logits.max())
+    assert explorer.set(**actions["least real"].change(explorer.values)).numbers["logit"] == float(
+        logits.min()
+    )
+    assert explorer.set(**actions["most real"].change(explorer.values)).numbers["logit"] == float(
+        logits.max()
+    )
     explorer.set(row=0, col=0)
     for label in ("left", "up"):
         explorer.set(**actions[label].change(explorer.values))
@@ -165,7 +198,9 @@ def test_shipped_networks_and_facades_are_the_default():
 
 
 def test_too_few_pairs_are_refused(snapshots, tiny_pairs):
-    with pytest.raises(ValueError, match="at least two pairs and one snapshot are needed; got 1 and 2"):
+    with pytest.raises(
+        ValueError, match="at least two pairs and one snapshot are needed; got 1 and 2"
+    ):
         PatchExplorer([tiny_pairs[0]], snapshots)
     with pytest.raises(ValueError, match="got 2 and 0"):
         PatchExplorer([tiny_pairs[0], tiny_pairs[1]], [])

@@ -5,17 +5,28 @@ import pytest
 import torch
 from PIL import ImageColor
 
+from pix2pix_lib.config import make_discriminator, make_generator
 from pix2pix_lib.explorers import player
 from pix2pix_lib.explorers.player import TrainingPlayer
+from pix2pix_lib.inference import translate
 from pix2pix_lib.trained import Snapshot
-from pix2pix_lib.training import StepRecord, make_discriminator, make_generator, translate
+from pix2pix_lib.training import StepRecord
 
 
 @pytest.fixture
 def snapshots(tiny_config):
     torch.manual_seed(5)
-    return [Snapshot(percent, 10 * percent, 0.5 - percent / 1000, make_generator(tiny_config).eval(),
-                     make_discriminator(tiny_config).eval(), tiny_config) for percent in (0, 50, 100)]
+    return [
+        Snapshot(
+            percent,
+            10 * percent,
+            0.5 - percent / 1000,
+            make_generator(tiny_config).eval(),
+            make_discriminator(tiny_config).eval(),
+            tiny_config,
+        )
+        for percent in (0, 50, 100)
+    ]
 
 
 @pytest.fixture
@@ -33,7 +44,10 @@ def test_numbers_are_those_of_the_snapshots_networks(explorer, snapshots, tiny_p
     real_a, real_b = (image[None] for image in tiny_pairs[1])
     with torch.no_grad():
         fake_b = translate(snapshots[1].generator, real_a)
-        probabilities = [torch.sigmoid(snapshots[1].discriminator(real_a, image)).mean() for image in (real_b, fake_b)]
+        probabilities = [
+            torch.sigmoid(snapshots[1].discriminator(real_a, image)).mean()
+            for image in (real_b, fake_b)
+        ]
     assert view.numbers["step"] == 500 and view.numbers["validation_l1"] == 0.45
     assert view.numbers["l1"] == pytest.approx(float((fake_b - real_b).abs().mean()), abs=1e-6)
     assert view.numbers["real"] == pytest.approx(float(probabilities[0]), abs=1e-6)
@@ -44,7 +58,10 @@ def test_text_and_alt_follow_the_snapshot(explorer):
     for percent in (0, 50, 100):
         view = explorer.set(percent=percent)
         assert view.text.startswith(f"{percent} % of the training, step {10 * percent}: ")
-        assert f"mean of {view.numbers['fake']:.2f}" in view.alt and f"step {10 * percent}." in view.alt
+        assert (
+            f"mean of {view.numbers['fake']:.2f}" in view.alt
+            and f"step {10 * percent}." in view.alt
+        )
 
 
 @pytest.fixture
@@ -57,20 +74,27 @@ def test_line_stands_at_the_step(chart, step, share):
     plain, marked = np.asarray(chart.picture), np.asarray(chart.marked(step))
     columns = np.nonzero((plain != marked).any(axis=(0, 2)))[0]
     left, right = chart.chart.LEFT, 400 - chart.chart.RIGHT
-    assert columns.mean() == pytest.approx(left + share * (right - left), abs=2) and np.ptp(columns) < 5
+    assert (
+        columns.mean() == pytest.approx(left + share * (right - left), abs=2)
+        and np.ptp(columns) < 5
+    )
 
 
 @pytest.mark.parametrize(("field", "value"), [("loss_d", 0.6), ("loss_g_gan", 2.0)])
 def test_curves_are_as_high_as_the_losses(chart, field, value):
     name, colour = player.ADVERSARIAL[field]
-    below = np.asarray(chart.picture).astype(int)[-player.HEIGHT:]  # without the names of the curves
+    below = np.asarray(chart.picture).astype(int)[
+        -player.HEIGHT :
+    ]  # without the names of the curves
     rows = np.nonzero((np.abs(below - ImageColor.getrgb(colour)).sum(-1) < 60).any(1))[0]
     top, bottom = chart.chart.TOP, player.HEIGHT - chart.chart.BELOW
     assert rows.mean() == pytest.approx(bottom - value / 2.0 * (bottom - top), abs=2), name
 
 
-@pytest.mark.parametrize(("top", "marks"), [(0.33, [0, 0.1, 0.2, 0.3, 0.4]), (2.4, [0, 1, 2, 3]), (0.0, [0, 0.01]),
-                                            (7, [0, 2, 4, 6, 8])])
+@pytest.mark.parametrize(
+    ("top", "marks"),
+    [(0.33, [0, 0.1, 0.2, 0.3, 0.4]), (2.4, [0, 1, 2, 3]), (0.0, [0, 0.01]), (7, [0, 2, 4, 6, 8])],
+)
 def test_axis_reaches_the_highest_loss_in_round_steps(top, marks):
     assert player.axis_marks(top) == marks
 

@@ -1,14 +1,14 @@
 """The photo of a procedural facade: materials, sky, painters for every class, light and grain.
 
-All that the label map does not say is chosen here; the same building is painted by day and by night. The pixels are
-integers throughout (see `facade_plans` for why).
+All that the label map does not say is chosen here; the same building is painted by day and by
+night. The pixels are integers throughout (see `facade_plans` for why).
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .facade_plans import (
+from .plans import (
     BACKGROUND,
     BALCONY,
     BLIND,
@@ -54,11 +54,19 @@ def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray
 
 
 def _courses(
-    dice: Dice, size: int, colour: np.ndarray, height: int, length: int, spread: int, joint: np.ndarray, stagger: bool
+    dice: Dice,
+    size: int,
+    colour: np.ndarray,
+    height: int,
+    length: int,
+    spread: int,
+    joint: np.ndarray,
+    stagger: bool,
 ) -> np.ndarray:
     """Return rows of blocks with a tone of their own and joints one pixel wide: (size, size, 3) int32.
 
-    `height` and `length` are in units, `spread` is the largest change of tone; a `length` of `GRID` gives boards.
+    `height` and `length` are in units, `spread` is the largest change of tone; a `length` of `GRID`
+    gives boards.
     """
     units = np.arange(size, dtype=np.int32) * GRID // size
     row = (units + dice.between(0, height)) // height
@@ -85,7 +93,14 @@ STONE: tuple[Colour, ...] = (
 BOARDS: tuple[Colour, ...] = (
     (226, 224, 214), (150, 170, 186), (158, 176, 150), (164, 74, 60), (222, 196, 128), (128, 106, 84), (110, 134, 140),
 )  # fmt: skip
-ROOF: tuple[Colour, ...] = ((92, 94, 102), (158, 82, 58), (126, 66, 52), (112, 150, 134), (74, 72, 76), (140, 100, 76))
+ROOF: tuple[Colour, ...] = (
+    (92, 94, 102),
+    (158, 82, 58),
+    (126, 66, 52),
+    (112, 150, 134),
+    (74, 72, 76),
+    (140, 100, 76),
+)
 
 
 def _brick(dice: Dice, size: int) -> np.ndarray:
@@ -93,7 +108,9 @@ def _brick(dice: Dice, size: int) -> np.ndarray:
     colour = dice.tint(BRICK)
     joint = colour + dice.pick((36, 26, -26, 18))
     height = dice.between(17, 23)
-    return _courses(dice, size, colour, height, height * dice.between(20, 26) // 10, 24, joint, True)
+    return _courses(
+        dice, size, colour, height, height * dice.between(20, 26) // 10, 24, joint, True
+    )
 
 
 def _stone(dice: Dice, size: int) -> np.ndarray:
@@ -101,33 +118,53 @@ def _stone(dice: Dice, size: int) -> np.ndarray:
     colour = dice.tint(STONE)
     height = dice.between(56, 88)
     joint = colour - dice.between(24, 50)
-    return _courses(dice, size, colour, height, height * dice.between(15, 26) // 10, 13, joint, True)
+    return _courses(
+        dice, size, colour, height, height * dice.between(15, 26) // 10, 13, joint, True
+    )
 
 
 def _tiles(dice: Dice, size: int) -> np.ndarray:
     """Return a wall of plates in a plain grid: (size, size, 3) int32."""
     colour = dice.tint(PLASTER)
     joint = colour - dice.between(20, 40)
-    return _courses(dice, size, colour, dice.between(48, 76), dice.between(48, 110), 9, joint, False)
+    return _courses(
+        dice, size, colour, dice.between(48, 76), dice.between(48, 110), 9, joint, False
+    )
 
 
 def _boards(dice: Dice, size: int) -> np.ndarray:
     """Return a wall of horizontal boards: (size, size, 3) int32."""
     colour = dice.tint(BOARDS)
-    return _courses(dice, size, colour, dice.between(28, 44), GRID, 12, colour - dice.between(36, 56), False)
+    return _courses(
+        dice, size, colour, dice.between(28, 44), GRID, 12, colour - dice.between(36, 56), False
+    )
 
 
 def _plaster(dice: Dice, size: int) -> np.ndarray:
     """Return a plastered wall, with or without wide grooves: (size, size, 3) int32."""
     colour = dice.tint(PLASTER)
     if dice.chance(18):
-        return _courses(dice, size, colour, dice.between(56, 80), GRID, 4, colour - dice.between(18, 36), False)
+        return _courses(
+            dice, size, colour, dice.between(56, 80), GRID, 4, colour - dice.between(18, 36), False
+        )
     return np.broadcast_to(colour, (size, size, 3)).copy()
 
 
 def _wall(dice: Dice, size: int, base: int) -> np.ndarray:
     """Return the wall all over the picture, the ground floor (below pixel row `base`) perhaps in another material."""
-    materials = (_plaster, _plaster, _plaster, _plaster, _brick, _brick, _brick, _stone, _stone, _boards, _tiles)
+    materials = (
+        _plaster,
+        _plaster,
+        _plaster,
+        _plaster,
+        _brick,
+        _brick,
+        _brick,
+        _stone,
+        _stone,
+        _boards,
+        _tiles,
+    )
     picture = dice.pick(materials)(dice, size)
     if dice.chance(45):
         lower = dice.pick((_stone, _stone, _plaster, _brick))(dice, size)
@@ -165,14 +202,17 @@ def _glass(dice: Dice, size: int) -> np.ndarray:
     dark = dice.tint(((34, 42, 52), (28, 32, 36), (44, 54, 66), (38, 38, 34)), 6)
     bright = dice.tint(((150, 180, 206), (176, 186, 194), (128, 152, 166), (190, 170, 150)), 8)
     x = np.arange(size, dtype=np.int32) * GRID // size
-    diagonal = (x[:, None] * dice.between(2, 3) // 2 + x[None, :] + dice.between(0, 400)) % dice.between(190, 330)
+    diagonal = (
+        x[:, None] * dice.between(2, 3) // 2 + x[None, :] + dice.between(0, 400)
+    ) % dice.between(190, 330)
     streak = np.where(diagonal < dice.between(50, 110), dice.between(40, 120), 0)
     share = _smooth_noise(dice, size, 9, 9) * _smooth_noise(dice, size, 20, 20) >> 8
     return _mix(dark, bright, np.minimum(share + streak, 235)[:, :, None])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The photo: one painter per class. A painter makes the choices of the building once and then paints every such part.
+# The photo: one painter per class. A painter makes the choices of the building once and then paints
+# every such part.
 # ---------------------------------------------------------------------------------------------------------------------
 
 TRIM: tuple[Colour, ...] = (
@@ -202,8 +242,8 @@ Painter = Callable[[Part, Rect], None]
 class _Canvas:
     """The photo while it is painted: `colour` (S, S, 3) int32 and `height` (S, S) int32, units in front of the wall.
 
-    `room` (S, S) int32 is the number of the room that one looks into through a pane, 0 elsewhere; `rooms` lists the
-    class of the part that each room lies behind, from room 1 on.
+    `room` (S, S) int32 is the number of the room that one looks into through a pane, 0 elsewhere;
+    `rooms` lists the class of the part that each room lies behind, from room 1 on.
     """
 
     def __init__(self, size: int) -> None:
@@ -251,10 +291,19 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
     cloth = dice.tint(((226, 220, 206), (206, 196, 176), (190, 198, 204), (214, 176, 150)))
 
     def paint(part: Part, rect: Rect) -> None:
-        y, x = dice.between(0, 255), dice.between(0, 255)  # always thrown, so that a size changes no later throw
-        is_lit, has_cloth, dim = dice.chance(lit_percent), dice.chance(curtained), dice.between(-26, 30)
+        y, x = (
+            dice.between(0, 255),
+            dice.between(0, 255),
+        )  # always thrown, so that a size changes no later throw
+        is_lit, has_cloth, dim = (
+            dice.chance(lit_percent),
+            dice.chance(curtained),
+            dice.between(-26, 30),
+        )
         style, reach = dice.pick(("sides", "sides", "sheer", "top", "left")), dice.between(20, 36)
-        canvas.open_room(rect, WINDOW)  # even if it is too small for panes, so that all sizes count the same rooms
+        canvas.open_room(
+            rect, WINDOW
+        )  # even if it is too small for panes, so that all sizes count the same rooms
         if rect.height < 3 or rect.width < 3:
             canvas.fill(rect, np.array((60, 70, 80)))
             return
@@ -290,7 +339,10 @@ def _hang_cloth(canvas: _Canvas, rect: Rect, cloth: np.ndarray, style: str, reac
         canvas.colour[rect.area] = _mix(canvas.colour[rect.area], cloth, np.int32(120))
         return
     pieces = {
-        "sides": (rect.inner(0, 0, rect.height, wide), rect.inner(0, rect.width - wide, rect.height, rect.width)),
+        "sides": (
+            rect.inner(0, 0, rect.height, wide),
+            rect.inner(0, rect.width - wide, rect.height, rect.width),
+        ),
         "left": (rect.inner(0, 0, rect.height, 2 * wide),),
         "top": (rect.inner(0, 0, high, rect.width),),
     }[style]
@@ -323,7 +375,9 @@ def _door_painter(canvas: _Canvas, dice: Dice) -> Painter:
             canvas.fill(leaf.inner(0, leaf.width // 2, leaf.height, leaf.width // 2 + 1), wood - 36)
         hand, middle = leaf.height * 52 // 100, leaf.width // 2
         canvas.fill(leaf.inner(hand, middle + thick, hand + 2 * thick, middle + 2 * thick), brass)
-        canvas.fill(rect.inner(rect.height - canvas.pixels(12), 0, rect.height, rect.width), stone, 14)
+        canvas.fill(
+            rect.inner(rect.height - canvas.pixels(12), 0, rect.height, rect.width), stone, 14
+        )
 
     return paint
 
@@ -336,7 +390,9 @@ def _cell(rect: Rect, row: int, rows: int, column: int, columns: int, gap: int) 
     )  # fmt: skip
 
 
-def _band_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray, reliefs: tuple[int, int], toothed: int) -> Painter:
+def _band_painter(
+    canvas: _Canvas, dice: Dice, trim: np.ndarray, reliefs: tuple[int, int], toothed: int
+) -> Painter:
     """Cornices and moldings: a bright upper edge, a dark lower edge, and in `toothed` of 100 buildings dentils."""
     tone, relief = trim + dice.between(-14, 14), dice.between(*reliefs)
     teeth, groove = dice.chance(toothed), dice.chance(50)
@@ -420,7 +476,9 @@ def _balcony_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
 def _blind_painter(canvas: _Canvas, dice: Dice) -> Painter:
     """Blinds: shutters with slats beside a window, or a roller blind let down over it."""
     shutter = dice.tint(PAINT)
-    roller = dice.tint(((206, 200, 186), (176, 178, 176), (150, 128, 100), (196, 170, 90), (140, 154, 150)))
+    roller = dice.tint(
+        ((206, 200, 186), (176, 178, 176), (150, 128, 100), (196, 170, 90), (140, 154, 150))
+    )
     period = canvas.pixels(20)
 
     def paint(part: Part, rect: Rect) -> None:
@@ -450,7 +508,9 @@ def _deco_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
         x = np.abs(2 * np.arange(rect.width, dtype=np.int64) + 1 - rect.width)
         high, wide = max(1, rect.height - 1), max(1, rect.width - 1)
         if motif == "oval":
-            mask = (y * wide) * (y * wide) + (x * high) * (x * high) <= (high * wide) * (high * wide)
+            mask = (y * wide) * (y * wide) + (x * high) * (x * high) <= (high * wide) * (
+                high * wide
+            )
         elif motif == "diamond":
             mask = y * wide + x * high <= high * wide
         else:
@@ -474,7 +534,10 @@ def _pillar_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
         canvas.colour[rect.area] = (tone - across[:, None])[None]
         canvas.height[rect.area] = 16
         end = min(rect.height // 4, canvas.pixels(24))
-        for piece in (rect.inner(0, 0, end, rect.width), rect.inner(rect.height - end, 0, rect.height, rect.width)):
+        for piece in (
+            rect.inner(0, 0, end, rect.width),
+            rect.inner(rect.height - end, 0, rect.height, rect.width),
+        ):
             canvas.fill(piece, tone + 12, 28)
             canvas.stripes(piece, 2, -20)
 
@@ -500,10 +563,16 @@ def _shop_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
         canvas.open_room(show, SHOP)
         for place, tall, colour in goods:
             at = show.width * place // 100
-            piece = show.inner(show.height - show.height * tall // 100, at, show.height, at + canvas.pixels(30))
+            piece = show.inner(
+                show.height - show.height * tall // 100, at, show.height, at + canvas.pixels(30)
+            )
             canvas.colour[piece.area] = _mix(canvas.colour[piece.area], colour, np.int32(150))
         thick = canvas.pixels(10)
-        for start, stop in ((0, thick), *_bars(panes - 1, rect.width, thick), (rect.width - thick, rect.width)):
+        for start, stop in (
+            (0, thick),
+            *_bars(panes - 1, rect.width, thick),
+            (rect.width - thick, rect.width),
+        ):
             canvas.fill(show.inner(0, start, show.height, stop), frame, -12)
         if awning:
             _stretch_awning(canvas, rect.inner(0, 0, top, rect.width), sign, pale)
@@ -522,7 +591,9 @@ def _stretch_awning(canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.nd
     canvas.colour[rect.bottom - canvas.pixels(8) : rect.bottom, rect.left : rect.right] -= 40
 
 
-def _letter_sign(canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.ndarray, letters: np.ndarray) -> None:
+def _letter_sign(
+    canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.ndarray, letters: np.ndarray
+) -> None:
     """Paint a sign strip with strokes that look like letters from afar; `letters` (64,) int32 says where."""
     canvas.fill(rect, colour, 12)
     cell = canvas.pixels(10)
@@ -541,7 +612,9 @@ def _wall_painter(canvas: _Canvas, dice: Dice, base: int) -> Painter:
     """Walls, gables, chimneys and roofs: pieces of a texture that covers the picture, slanted where the part is."""
     wall = _wall(dice, canvas.size, base)
     colour = dice.tint(ROOF)
-    roof = _courses(dice, canvas.size, colour, dice.between(20, 30), dice.between(22, 40), 16, colour - 22, True)
+    roof = _courses(
+        dice, canvas.size, colour, dice.between(20, 30), dice.between(22, 40), 16, colour - 22, True
+    )
     edge = dice.tint(TRIM + ROOF)
 
     def paint(part: Part, rect: Rect) -> None:
@@ -592,7 +665,10 @@ def _paint_trees(canvas: _Canvas, dice: Dice, ground: int) -> None:
     """Paint far trees above the ground line; a building hides those behind it."""
     if not dice.chance(60):
         return
-    size, green = canvas.size, dice.tint(((70, 96, 62), (96, 110, 70), (120, 96, 60), (84, 100, 96)))
+    size, green = (
+        canvas.size,
+        dice.tint(((70, 96, 62), (96, 110, 70), (120, 96, 60), (84, 100, 96))),
+    )
     waves = ((5, 3), (16, 2), (38, 1), (70, 1))
     crowns = sum(_smooth_noise(dice, size, 1, hills)[0] * share for hills, share in waves)
     tall = (dice.between(20, 90) + crowns * dice.between(60, 130) // 1785) * size // GRID
@@ -619,8 +695,9 @@ def _paint_ground(canvas: _Canvas, dice: Dice, ground: int) -> None:
 def _shadow(height: np.ndarray, side: int, reach: int) -> np.ndarray:
     """Return how much of the sun is hidden: (S, S) int32 in 0..9.
 
-    The sun stands above, at the left (`side` 1) or at the right (-1): a point `h` units in front of its surroundings
-    shades what lies within `h * reach / 4` units below it, towards the other side. The edge is softened over 3 x 3.
+    The sun stands above, at the left (`side` 1) or at the right (-1): a point `h` units in front of
+    its surroundings shades what lies within `h * reach / 4` units below it, towards the other side.
+    The edge is softened over 3 x 3.
     """
     size, hidden = len(height), np.zeros(height.shape, bool)
     highest = int(height.max()) - int(height.min())
@@ -650,7 +727,9 @@ def _light(canvas: _Canvas, dice: Dice) -> np.ndarray:
     slope[:, 1:] = np.clip(height[:, 1:] - height[:, :-1], -24, 24)
     light += edge + side * slope // 2
     place = np.arange(size, dtype=np.int32) * 256 // size - 128
-    light += place[None, :] * dice.between(-26, 26) // 256 - place[:, None] * dice.between(0, 30) // 256
+    light += (
+        place[None, :] * dice.between(-26, 26) // 256 - place[:, None] * dice.between(0, 30) // 256
+    )
     return light
 
 
@@ -658,7 +737,11 @@ def _develop(canvas: _Canvas, dice: Dice, light: np.ndarray, sky: np.ndarray) ->
     """Return the finished photo, (S, S, 3) uint8: lit, toned, slightly soft, grainy. `sky` (S, S) bool is not lit."""
     size = canvas.size
     light[sky] = 256
-    tone = np.array([dice.between(244, 262), 252, dice.between(242, 262)], np.int32) * dice.between(224, 268) >> 8
+    tone = (
+        np.array([dice.between(244, 262), 252, dice.between(242, 262)], np.int32)
+        * dice.between(224, 268)
+        >> 8
+    )
     colour = canvas.colour * light[:, :, None] >> 8
     colour = colour * tone >> 8
     soft = colour * 6
@@ -716,10 +799,13 @@ def _fall_of_night(canvas: _Canvas, dice: Dice, sky: np.ndarray) -> None:
     canvas.colour = np.where(lamps > 0, pane, day * np.where(sky, NIGHT_SKY, light)) >> 8
 
 
-def paint_photo(plan: Plan, classes: np.ndarray, dice: Dice, night: Dice | None = None) -> np.ndarray:
+def paint_photo(
+    plan: Plan, classes: np.ndarray, dice: Dice, night: Dice | None = None
+) -> np.ndarray:
     """Paint the photo of a plan, (S, S, 3) uint8; `dice` decide all that the labels do not say.
 
-    With dice for the `night` it is the same building at night, and they decide which windows are lit.
+    With dice for the `night` it is the same building at night, and they decide which windows are
+    lit.
     """
     size = classes.shape[0]
     canvas, ground = _Canvas(size), pixel(plan.ground, size)

@@ -1,12 +1,16 @@
 """The plan of a procedural facade: what stands where, drawn from a seed, and the class map of it.
 
-A plan is a list of boxes in painting order. Places and lengths are in *units*: the picture is 1024 units wide and high,
-whatever its size in pixels. The classes and their colours are those of the CMP Facades dataset.
+A plan is a list of boxes in painting order. Places and lengths are in *units*: the picture is 1024
+units wide and high, whatever its size in pixels. The classes and their colours are those of the CMP
+Facades dataset.
 
-The same seed gives the same pixels on every platform. Three rules see to that, here and in `facade_paint`:
+The same seed gives the same pixels on every platform. Three rules see to that, here and in
+`facade_paint`:
 
-- random numbers come from `np.random.RandomState`, whose stream NEP 19 freezes (that of `Generator` may change);
-- shapes are drawn with NumPy slices and masks, because Pillow's rasteriser changes between versions;
+- random numbers come from `np.random.RandomState`, whose stream NEP 19 freezes (that of `Generator`
+may change);
+- shapes are drawn with NumPy slices and masks, because Pillow's rasteriser changes between
+versions;
 - pixels are computed with integers only, so no rounding can differ.
 """
 
@@ -28,7 +32,9 @@ CLASS_COLOURS: np.ndarray = np.array(
     dtype=np.uint8,
 )  # fmt: skip
 CLASS_COLOURS.setflags(write=False)
-BACKGROUND, FACADE, WINDOW, DOOR, CORNICE, SILL, BALCONY, BLIND, DECO, MOLDING, PILLAR, SHOP = range(12)
+BACKGROUND, FACADE, WINDOW, DOOR, CORNICE, SILL, BALCONY, BLIND, DECO, MOLDING, PILLAR, SHOP = (
+    range(12)
+)
 GRID = 1024  # units along each side of the picture
 
 Colour = tuple[int, int, int]
@@ -59,7 +65,10 @@ class Dice:
     def tint(self, options: Sequence[Colour], spread: int = 12) -> np.ndarray:
         """Return one of the colours as (3,) int32, each channel moved by at most 1.5 * `spread`."""
         shared = self.between(-spread, spread)
-        return np.array([c + shared + self.between(-spread // 2, spread // 2) for c in self.pick(options)], np.int32)
+        return np.array(
+            [c + shared + self.between(-spread // 2, spread // 2) for c in self.pick(options)],
+            np.int32,
+        )
 
     def bytes(self, *shape: int) -> np.ndarray:
         """Return an array of `shape` int32 with values in 0..255."""
@@ -170,7 +179,9 @@ def _roof_parts(dice: Dice, body: _Body, kind: str, height: int) -> list[Part]:
     if kind in ("mansard", "hip"):
         for _ in range(dice.between(0, 2)):
             x = left + width * dice.between(15, 80) // 100
-            parts.append(Part(FACADE, top - dice.between(16, 36), x, body.top, x + dice.between(34, 56)))
+            parts.append(
+                Part(FACADE, top - dice.between(16, 36), x, body.top, x + dice.between(34, 56))
+            )
         inset = width * (dice.between(2, 8) if kind == "mansard" else dice.between(14, 30)) // 100
         parts.append(Part(FACADE, top, left, body.top, right, "roof", inset))
     if kind == "mansard":
@@ -200,7 +211,9 @@ def _dormers(dice: Dice, body: _Body, top: int) -> list[Part]:
         if present:
             centre = (body.bays[i] + body.bays[i + 1]) // 2
             if framed:
-                parts.append(Part(MOLDING, upper - 20, centre - half - 16, lower, centre + half + 16))
+                parts.append(
+                    Part(MOLDING, upper - 20, centre - half - 16, lower, centre + half + 16)
+                )
             parts.append(Part(WINDOW, upper, centre - half, lower, centre + half))
     return parts
 
@@ -226,7 +239,13 @@ def _gable_ornament(dice: Dice, body: _Body, height: int) -> Part:
     """Return the window or ornament in the middle of a gable."""
     centre, half = (body.left + body.right) // 2, dice.between(30, 46)
     upper = body.top - height * dice.between(48, 56) // 100
-    return Part(dice.pick((WINDOW, WINDOW, DECO)), upper, centre - half, body.top - height // 8, centre + half)
+    return Part(
+        dice.pick((WINDOW, WINDOW, DECO)),
+        upper,
+        centre - half,
+        body.top - height // 8,
+        centre + half,
+    )
 
 
 def _stepped_gable(dice: Dice, body: _Body, height: int) -> list[Part]:
@@ -249,7 +268,9 @@ def _band_parts(dice: Dice, body: _Body) -> list[Part]:
     if dice.chance(92):
         height = dice.between(26, 56)
         kind = dice.pick((CORNICE, MOLDING))
-        parts.append(Part(kind, body.top - 8, body.left - out, body.top - 8 + height, body.right + out))
+        parts.append(
+            Part(kind, body.top - 8, body.left - out, body.top - 8 + height, body.right + out)
+        )
         if kind == MOLDING and dice.chance(45):
             parts.append(Part(CORNICE, body.top - 22, body.left - out, body.top, body.right + out))
     kind = dice.pick((CORNICE, MOLDING, MOLDING))
@@ -312,7 +333,9 @@ def _floor_parts(
     return parts
 
 
-def _window_parts(dice: Dice, top: int, left: int, bottom: int, right: int, style: _FloorStyle) -> list[Part]:
+def _window_parts(
+    dice: Dice, top: int, left: int, bottom: int, right: int, style: _FloorStyle
+) -> list[Part]:
     """Return one window with its frame, hood, sill and blinds."""
     parts, wide = [], right - left
     if style.framed:
@@ -329,7 +352,16 @@ def _window_parts(dice: Dice, top: int, left: int, bottom: int, right: int, styl
         parts.append(Part(BLIND, top, left - side, bottom, left))
         parts.append(Part(BLIND, top, right, bottom, right + side))
     if style.blinds == "roller" and dice.chance(60):
-        parts.append(Part(BLIND, top, left, top + (bottom - top) * dice.between(25, 70) // 100, right, "roller"))
+        parts.append(
+            Part(
+                BLIND,
+                top,
+                left,
+                top + (bottom - top) * dice.between(25, 70) // 100,
+                right,
+                "roller",
+            )
+        )
     return parts
 
 
@@ -380,7 +412,9 @@ def _blank_bay(dice: Dice, body: _Body, column: int) -> list[Part]:
     floor = dice.between(0, len(body.floors) - 3)
     centre, half = (body.bays[column] + body.bays[column + 1]) // 2, dice.between(28, 44)
     top, height = body.floors[floor], body.floors[floor + 1] - body.floors[floor]
-    return [Part(DECO, top + height * 30 // 100, centre - half, top + height * 75 // 100, centre + half)]
+    return [
+        Part(DECO, top + height * 30 // 100, centre - half, top + height * 75 // 100, centre + half)
+    ]
 
 
 def _medallions(dice: Dice, body: _Body) -> list[Part]:
@@ -401,7 +435,11 @@ def _ground_parts(dice: Dice, body: _Body) -> list[Part]:
         door = -1
     shops = [kind == "shops" or (kind == "mixed" and i * 2 < columns) for i in range(columns)]
     style = _floor_style(dice)
-    windows = [(body.bays[i], body.bays[i + 1], False) for i in range(columns) if i != door and not shops[i]]
+    windows = [
+        (body.bays[i], body.bays[i + 1], False)
+        for i in range(columns)
+        if i != door and not shops[i]
+    ]
     parts = _floor_parts(dice, top, bottom - (bottom - top) // 12, windows, style)
     shops_run = [i != door and shops[i] for i in range(columns)]
     parts += _shop_parts(dice, body, shops_run)
@@ -460,7 +498,8 @@ def make_plan(seed: int) -> Plan:
     ground = GRID - (dice.between(28, 96) if dice.chance(75) else 0)
     body = _lay_out_body(dice, roof_height, ground)
     parts = _roof_parts(dice, body, kind, roof_height)
-    # The wall goes below the bands and above the chimneys' feet; the gable's ornament lies outside of it.
+    # The wall goes below the bands and above the chimneys' feet; the gable's ornament lies outside
+    # of it.
     parts.append(Part(FACADE, body.top, body.left, ground, body.right))
     parts += _band_parts(dice, body)
     parts += _pillar_parts(dice, body)

@@ -1,57 +1,29 @@
-"""Procedural facades: pairs of a label map and a photo-like picture, drawn from a seed.
+"""Drawing pairs from seeds, and whole datasets of them on disk."""
 
-The course needs paired pictures that may be given to anyone. These are drawn by code, so no photograph is involved. The
-label maps use the twelve classes and colours of the CMP Facades dataset; the files use its layout.
-
-    pair = make_pair(7)                      # pair.label and pair.photo, (256, 256, 3) uint8
-    again = make_pair(7, photo_seed=1)       # the same label map, another plausible photo
-
-A label map depends on `seed` only. Materials, colours, light, sky, curtains and reflections depend on `photo_seed` and
-cannot be read from the labels: one label map has many right answers, which is what makes the task interesting. The same
-seed gives the same pixels on every platform.
-
-    night = make_styled(7, style="night")    # the building of seed 7 with its lamps lit: (256, 256, 3) uint8
-
-Photos by day and photos by night are two domains for unpaired translation; `default_unpaired_dataset` makes them of
-different buildings, so that no pair exists.
-
-This module is what callers use; `facade_plans` lays the buildings out, `facade_paint` paints the photos.
-"""
-
-import argparse
 import functools
 import json
 import operator
 import os
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from .cli import CommandParser, run_command
-from .facade_paint import paint_photo
-from .facade_plans import (
-    CLASS_COLOURS,
-    CLASS_NAMES,
-    Dice,
-    class_map,
-    make_plan,
+from ..progress import progress_callback
+from ..validation import InputError, check_choice
+from .paint import paint_photo
+from .plans import CLASS_COLOURS, Dice, class_map, make_plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FACADES_VERSION = (
+    1  # raise it when the same seed gives other pixels: datasets made before are then remade
 )
-from .progress import close_bars, progress_callback
-from .validation import check_choice
-
-__all__ = [
-    "CLASS_COLOURS", "CLASS_NAMES", "FACADES_VERSION", "SPLITS", "SPLIT_LIMIT", "STYLES", "FacadePair",
-    "colour_to_classes", "default_dataset", "default_unpaired_dataset", "main", "make_classes", "make_pair",
-    "make_styled", "split_seeds", "unpaired_seeds", "write_dataset",
-]  # fmt: skip
-
-FACADES_VERSION = 1  # raise it when the same seed gives other pixels: datasets made before are then remade
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 SPLIT_LIMIT = 1_000_000  # the most seeds one split may use
 STYLES: tuple[str, ...] = ("day", "night")
@@ -61,7 +33,9 @@ MANIFEST = "dataset.json"
 
 Progress = Callable[[int, int], None]
 Manifest = dict[str, Any]  # what dataset.json holds
-Draw = Callable[[int, int], np.ndarray]  # (seed, size) to the picture of one file, (size, width, 3) uint8
+Draw = Callable[
+    [int, int], np.ndarray
+]  # (seed, size) to the picture of one file, (size, width, 3) uint8
 
 
 @dataclass(frozen=True)
@@ -80,25 +54,29 @@ def _check_integer(name: str, value: int, example: int) -> int:
             raise TypeError
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{name} must be an integer, got {value!r}; pass for example {name}={example}") from None
+        raise TypeError(
+            f"{name} must be an integer, got {value!r}; pass for example {name}={example}"
+        ) from None
 
 
 def _check_seed(name: str, seed: int) -> int:
-    """Return `seed` as a plain int; TypeError unless it is an integer, ValueError unless it is in 0 .. 2**64 - 1."""
+    """Return `seed` as a plain int; TypeError unless it is an integer, InputError unless it is in 0 .. 2**64 - 1."""
     value = _check_integer(name, seed, 7)
     if not 0 <= value < 2**64:
-        raise ValueError(f"{name} must be in 0 .. 2**64 - 1, got {value}; pass for example {name}=7")
+        raise InputError(
+            f"{name} must be in 0 .. 2**64 - 1, got {value}; pass for example {name}=7"
+        )
     return value
 
 
 def _check_size(size: int) -> int:
-    """Return `size` as a plain int; TypeError unless it is an integer, ValueError unless it is 32, 48, 64 and so on."""
+    """Return `size` as a plain int; TypeError unless it is an integer, InputError unless it is 32, 48, 64 and so on."""
     value = _check_integer("size", size, 256)
     if value >= 32 and value % 16 == 0:
         return value
     below = max(32, value // 16 * 16)
     remedy = "32" if value < 32 else f"{below} or {below + 16}"
-    raise ValueError(f"size must be a multiple of 16 and at least 32, got {value}; use {remedy}")
+    raise InputError(f"size must be a multiple of 16 and at least 32, got {value}; use {remedy}")
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -109,8 +87,8 @@ def _check_size(size: int) -> int:
 def make_classes(seed: int, size: int = 256) -> np.ndarray:
     """Return the class map of a seed: (size, size) uint8 with values in 0..11, as in `CLASS_NAMES`.
 
-    Raises TypeError for a seed or size that is not an integer, ValueError for a seed outside 0 .. 2**64 - 1 and for a
-    size that is not a multiple of 16 or below 32.
+    Raises TypeError for a seed or size that is not an integer, InputError for a seed outside 0 ..
+    2**64 - 1 and for a size that is not a multiple of 16 or below 32.
     """
     return class_map(make_plan(_check_seed("seed", seed)), _check_size(size))
 
@@ -118,39 +96,61 @@ def make_classes(seed: int, size: int = 256) -> np.ndarray:
 def make_pair(seed: int, size: int = 256, photo_seed: int | None = None) -> FacadePair:
     """Return the pair of a seed; the label map depends on `seed` only, the photo on both seeds.
 
-    `photo_seed` chooses one of many photos of the same label map; None takes one that is derived from `seed`. Another
-    `size` draws the same building at another resolution. Raises what `make_classes` raises, for both seeds.
+    `photo_seed` chooses one of many photos of the same label map; None takes one that is derived
+    from `seed`. Another `size` draws the same building at another resolution. Raises what
+    `make_classes` raises, for both seeds.
     """
     seed, size = _check_seed("seed", seed), _check_size(size)
     words = () if photo_seed is None else (_check_seed("photo_seed", photo_seed),)
     plan = make_plan(seed)
     classes = class_map(plan, size)
-    return FacadePair(classes, CLASS_COLOURS[classes], paint_photo(plan, classes, Dice(1, seed, *words)))
+    return FacadePair(
+        classes, CLASS_COLOURS[classes], paint_photo(plan, classes, Dice(1, seed, *words))
+    )
+
+
+def facade_tensors(
+    seed: int, size: int = 128, photo_seed: int | None = None
+) -> "tuple[Tensor, Tensor]":
+    """Return one facade as (label map, photo), both (3, size, size) float32 in [-1, 1].
+
+    Raises what `make_pair` raises.
+    """
+    import torch  # drawing facades needs none, and importing it takes seconds
+
+    from ..images import to_float
+
+    pair = make_pair(seed, size, photo_seed)
+    label, photo = (torch.from_numpy(image).permute(2, 0, 1) for image in (pair.label, pair.photo))
+    return to_float(label), to_float(photo)
 
 
 def make_styled(seed: int, size: int = 256, style: str = "day") -> np.ndarray:
     """Return the photo of a seed's building by "day" or by "night": (size, size, 3) uint8.
 
-    By day it is the photo of `make_pair(seed, size)`. By night the same building stands in the same place, dim and
-    blue below a dark sky; shops and about a third to two thirds of the windows are lit. Which ones depends on the seed,
-    and cannot be read from the photo by day. Raises what `make_classes` raises, and ValueError for another style.
+    By day it is the photo of `make_pair(seed, size)`. By night the same building stands in the same
+    place, dim and blue below a dark sky; shops and about a third to two thirds of the windows are
+    lit. Which ones depends on the seed, and cannot be read from the photo by day. Raises what
+    `make_classes` raises, and InputError for another style.
     """
     check_choice("style", style, STYLES)
     seed, size = _check_seed("seed", seed), _check_size(size)
     plan = make_plan(seed)
-    night = Dice(2, seed) if style == "night" else None  # dice of its own: the building's fall as they do by day
+    night = (
+        Dice(2, seed) if style == "night" else None
+    )  # dice of its own: the building's fall as they do by day
     return paint_photo(plan, class_map(plan, size), Dice(1, seed), night)
 
 
 def colour_to_classes(label: np.ndarray) -> np.ndarray:
     """Return the class whose colour is nearest to each pixel: (..., 3) integers in 0..255 to (...) uint8 in 0..11.
 
-    JPEG moves the flat colours of a label map a little; the nearest colour is still the right one. Raises ValueError
-    for an array that is not of integers or whose last axis is not 3 long.
+    JPEG moves the flat colours of a label map a little; the nearest colour is still the right one.
+    Raises InputError for an array that is not of integers or whose last axis is not 3 long.
     """
     label = np.asarray(label)
     if label.ndim < 1 or label.shape[-1] != 3 or label.dtype.kind not in "ui":
-        raise ValueError(
+        raise InputError(
             f"label must be integers of shape (..., 3) in 0..255, got {label.dtype} of shape {label.shape}; "
             "load it with np.asarray(image.convert('RGB'))"
         )
@@ -171,30 +171,34 @@ def colour_to_classes(label: np.ndarray) -> np.ndarray:
 
 
 def _check_count(what: str, count: int, limit: int) -> None:
-    """Raise ValueError unless `count` is in 0 .. `limit`."""
+    """Raise InputError unless `count` is in 0 .. `limit`."""
     if not 0 <= count <= limit:
-        raise ValueError(f"the number of {what} must be in 0 .. {limit}, got {count}; for more use another base seed")
+        raise InputError(
+            f"the number of {what} must be in 0 .. {limit}, got {count}; for more use another base seed"
+        )
 
 
 def split_seeds(split: str, count: int, base_seed: int = 0) -> range:
     """Return the seeds of the first `count` pairs of a split; no two splits or base seeds share a seed.
 
-    Raises ValueError for another split than train, val and test, for a count outside 0 .. 1,000,000, and for a base
-    seed that is too large; TypeError for one that is not an integer.
+    Raises InputError for another split than train, val and test, for a count outside 0 ..
+    1,000,000, and for a base seed that is too large; TypeError for one that is not an integer.
     """
     check_choice("split", split, SPLITS)
     _check_count(f"{split} pairs", count, SPLIT_LIMIT)
     first = (_check_seed("base_seed", base_seed) * len(SPLITS) + SPLITS.index(split)) * SPLIT_LIMIT
     if first + SPLIT_LIMIT > 2**64:
-        raise ValueError(f"base_seed must be below {2**64 // (len(SPLITS) * SPLIT_LIMIT)}, got {base_seed}")
+        raise InputError(
+            f"base_seed must be below {2**64 // (len(SPLITS) * SPLIT_LIMIT)}, got {base_seed}"
+        )
     return range(first, first + count)
 
 
 def unpaired_seeds(split: str, count: int, base_seed: int = 0) -> tuple[range, ...]:
     """Return the seeds of the first `count` pictures of each style in a split, in the order of `STYLES`.
 
-    The styles take turns with the split's seeds, so no two of them share one. Raises what `split_seeds` raises; the
-    largest count is 500,000.
+    The styles take turns with the split's seeds, so no two of them share one. Raises what
+    `split_seeds` raises; the largest count is 500,000.
     """
     every = split_seeds(split, SPLIT_LIMIT, base_seed)
     _check_count(f"{split} pictures of each style", count, SPLIT_LIMIT // len(STYLES))
@@ -212,7 +216,9 @@ UNPAIRED = {
 }
 
 
-def _manifest(counts: dict[str, int], size: int, base_seed: int, format: str, unpaired: bool = False) -> Manifest:
+def _manifest(
+    counts: dict[str, int], size: int, base_seed: int, format: str, unpaired: bool = False
+) -> Manifest:
     """Return what dataset.json says: all that the pictures depend on, and how to read them."""
     check_choice("format", format, FORMATS)
     manifest: Manifest = {
@@ -247,11 +253,15 @@ def _read_manifest(folder: Path) -> Manifest | None:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return manifest if isinstance(manifest, dict) and manifest.get("made_by") == "pix2pix_lib.facades" else None
+    return (
+        manifest
+        if isinstance(manifest, dict) and manifest.get("made_by") == "pix2pix_lib.facades"
+        else None
+    )
 
 
 def _is_taken(out: Path) -> bool:
-    """Tell whether anything but an empty folder lies at `out`."""
+    """Return whether anything but an empty folder lies at `out`."""
     return out.exists() and (not out.is_dir() or any(out.iterdir()))
 
 
@@ -275,7 +285,9 @@ def _fill_folder(folder: Path, manifest: Manifest, progress: Progress | None) ->
     for name, seeds, draw in folders:
         (folder / name).mkdir()
         for number, seed in enumerate(seeds, start=1):
-            _save_picture(draw(seed, manifest["size"]), folder / name / f"{number:04d}.{manifest['format']}")
+            _save_picture(
+                draw(seed, manifest["size"]), folder / name / f"{number:04d}.{manifest['format']}"
+            )
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -323,20 +335,24 @@ def write_dataset(
 ) -> Path:
     """Write a dataset of pairs, or of unpaired pictures, to the folder `out` and return it.
 
-    The files are `out/<split>/0001.<format>` and on, one for each pair, `2 * size` wide: the photo on the left (A), the
-    label map on the right (B). `counts` maps splits to numbers of pairs. With `unpaired` they are instead
-    `out/<split>A/0001.<format>`, photos by day, and `out/<split>B/0001.<format>`, photos of other buildings by night;
-    `counts` are those of each folder. `out/dataset.json` says how the dataset was made; `progress(done, total)` is
-    called after each file.
+    The files are `out/<split>/0001.<format>` and on, one for each pair, `2 * size` wide: the photo
+    on the left (A), the label map on the right (B). `counts` maps splits to numbers of pairs. With
+    `unpaired` they are instead `out/<split>A/0001.<format>`, photos by day, and
+    `out/<split>B/0001.<format>`, photos of other buildings by night; `counts` are those of each
+    folder. `out/dataset.json` says how the dataset was made; `progress(done, total)` is called
+    after each file.
 
-    The folder appears when it is complete, never before. If `out` already holds this very dataset it is kept as it is.
-    Raises FileExistsError if `out` holds anything else, ValueError for arguments that make no dataset.
+    The folder appears when it is complete, never before. If `out` already holds this very dataset
+    it is kept as it is. Raises FileExistsError if `out` holds anything else, InputError for
+    arguments that make no dataset.
     """
     out, manifest = Path(out), _manifest(counts, size, base_seed, format, unpaired)
     if _read_manifest(out) == manifest:
         return out
     if _is_taken(out):
-        raise FileExistsError(f"{out} exists and is not this dataset; remove it, or choose another folder")
+        raise FileExistsError(
+            f"{out} exists and is not this dataset; remove it, or choose another folder"
+        )
     return _build(out, manifest, progress)
 
 
@@ -350,9 +366,10 @@ def default_dataset(
 ) -> Path:
     """Return the folder `root/facades_<size>`, making the dataset first if it is missing or of other contents.
 
-    This is the dataset that is used when no data is given. One that was made by another version of this module, with
-    other counts or another seed, is made anew. Without a `progress` of the caller's, a bar is shown. Raises
-    FileExistsError if the folder holds something that this module did not make.
+    This is the dataset that is used when no data is given. One that was made by another version of
+    this module, with other counts or another seed, is made anew. Without a `progress` of the
+    caller's, a bar is shown. Raises FileExistsError if the folder holds something that this module
+    did not make.
     """
     manifest = _manifest({"train": train, "val": val}, size, base_seed, "png")
     return _keep_or_make(Path(root) / f"facades_{size}", manifest, progress)
@@ -368,8 +385,8 @@ def default_unpaired_dataset(
 ) -> Path:
     """Return the folder `root/day_night_<size>`, making the dataset first if it is missing or of other contents.
 
-    `trainA` and `valA` hold photos by day, `trainB` and `valB` photos by night, `train` and `val` of them in each
-    folder; no building is in two folders. All else is as in `default_dataset`.
+    `trainA` and `valA` hold photos by day, `trainB` and `valB` photos by night, `train` and `val`
+    of them in each folder; no building is in two folders. All else is as in `default_dataset`.
     """
     manifest = _manifest({"train": train, "val": val}, size, base_seed, "png", unpaired=True)
     return _keep_or_make(Path(root) / f"day_night_{size}", manifest, progress)
@@ -381,63 +398,7 @@ def _keep_or_make(out: Path, manifest: Manifest, progress: Progress | None) -> P
     if found == manifest:
         return out
     if found is None and _is_taken(out):
-        raise FileExistsError(f"{out} exists and is not a facades dataset; remove it, or choose another folder")
+        raise FileExistsError(
+            f"{out} exists and is not a facades dataset; remove it, or choose another folder"
+        )
     return _build(out, manifest, progress or progress_callback("making facades"))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The command
-# ---------------------------------------------------------------------------------------------------------------------
-
-
-def _make_parser() -> CommandParser:
-    """Return the command's arguments."""
-    parser = CommandParser(
-        prog="python -m pix2pix_lib.facades",
-        description="Draw a dataset of facades: photo-like pictures (left half) beside their label maps (right half), "
-        "or with --unpaired photos by day and photos of other buildings by night.",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must be empty or missing")
-    parser.add_argument("--train", type=int, default=400, help="number of pairs in out/train (default 400)")
-    parser.add_argument("--val", type=int, default=100, help="number of pairs in out/val (default 100)")
-    parser.add_argument("--test", type=int, default=106, help="number of pairs in out/test (default 106)")
-    parser.add_argument("--size", type=int, default=256, help="pixels per side, a multiple of 16 (default 256)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other buildings (default 0)")
-    parser.add_argument("--format", choices=FORMATS, default="png", help="png is exact, jpg small (default png)")
-    parser.add_argument(
-        "--unpaired", action="store_true",
-        help="no pairs: that many pictures by day in out/trainA, as many by night in out/trainB, and so on",
-    )  # fmt: skip
-    return parser
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    """Write the dataset; return 0, or 130 if that was interrupted."""
-    out, size = arguments.out, arguments.size
-    counts = {split: getattr(arguments, split) for split in SPLITS}
-    options = {"base_seed": arguments.seed, "format": arguments.format, "unpaired": arguments.unpaired}
-    try:
-        write_dataset(out, counts, size, progress=progress_callback("making facades"), **options)
-    except KeyboardInterrupt:
-        close_bars()
-        print(f"interrupted; {out} was not made", file=sys.stderr)
-        return 130
-    print(f"{out} holds {_contents(counts, arguments.unpaired)}, each {size}x{size}")
-    return 0
-
-
-def _contents(counts: dict[str, int], unpaired: bool) -> str:
-    """Return in words what a dataset holds."""
-    total, held = sum(counts.values()), ", ".join(f"{count} {split}" for split, count in counts.items())
-    if unpaired:
-        return f"{total} pictures by day in A and {total} others by night in B ({held} of each)"
-    return f"{total} pairs ({held}): photo left, label map right"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, 2 after one line on stderr for bad arguments or a bad folder, 130 if interrupted."""
-    return run_command(_run, _make_parser().parse_args(argv))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Pack what a learner needs into one file, for Colab or a machine without git: python -m pix2pix_lib.bundle."""
+"""Pack what a learner needs into one file, for Colab or a machine without git: python -m tools.bundle."""
 
 import argparse
 import hashlib
@@ -8,20 +8,34 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
-from .cli import CommandParser, run_command
-from .files import replacing
+from pix2pix_lib.cli import CommandParser, run_command
+from pix2pix_lib.files import replacing
+from pix2pix_lib.validation import InputError
 
 ROOT = Path(__file__).parent.parent
-NAME = "pix2pix-course"  # of the file and of the one folder in it; the bootstrap cell looks for both
-CONTENTS = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks", "data", "notebooks",
-            "pix2pix_lib")
+NAME = (
+    "pix2pix-course"  # of the file and of the one folder in it; the bootstrap cell looks for both
+)
+CONTENTS = (
+    "README.md",
+    "LICENSE",
+    "pyproject.toml",
+    "requirements.txt",
+    "benchmarks",
+    "data",
+    "notebooks",
+    "pix2pix_lib",
+)
 LIMIT = 12_000_000  # bytes: what uploads in a moment
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or 2 for an error that a person can mend."""
-    parser = CommandParser(prog="python -m pix2pix_lib.bundle", description=__doc__,
-                           formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = CommandParser(
+        prog="python -m tools.bundle",
+        description=__doc__,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
     parser.add_argument("--out", type=Path, default=Path(f"{NAME}.zip"), help="the file to write")
     return run_command(run, parser.parse_args(argv))
 
@@ -31,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     archive = make_bundle(ROOT)
     with replacing(arguments.out) as temporary:
         temporary.write_bytes(archive)
-    print(f"{arguments.out}: {len(archive) / 1e6:.1f} MB, SHA-256 {hashlib.sha256(archive).hexdigest()}")
+    print(
+        f"{arguments.out}: {len(archive) / 1e6:.1f} MB, SHA-256 {hashlib.sha256(archive).hexdigest()}"
+    )
     return 0
 
 
@@ -40,20 +56,29 @@ def make_bundle(root: Path, limit: int = LIMIT) -> bytes:
 
     Raises:
         FileNotFoundError: if a part of the course is missing.
-        ValueError: if the zip has more than `limit` bytes.
+        InputError: if the zip has more than `limit` bytes.
     """
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
         for path in course_files(root):
-            entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(root).as_posix()}")  # dated 1980, like all others
-            entry.create_system, entry.external_attr = 3, 0o644 << 16  # as on Linux, whatever packs it
+            entry = zipfile.ZipInfo(
+                f"{NAME}/{path.relative_to(root).as_posix()}"
+            )  # dated 1980, like all others
+            entry.create_system, entry.external_attr = (
+                3,
+                0o644 << 16,
+            )  # as on Linux, whatever packs it
             content = without_outputs(path) if path.suffix == ".ipynb" else path.read_bytes()
             bundle.writestr(entry, content, zipfile.ZIP_DEFLATED)
         largest = sorted(bundle.infolist(), key=lambda entry: -entry.compress_size)[:3]
     if buffer.tell() > limit:
-        names = ", ".join(f"{entry.filename} ({entry.compress_size / 1e6:.1f} MB)" for entry in largest)
-        raise ValueError(f"the bundle may have {limit / 1e6:.1f} MB at most, but has {buffer.tell() / 1e6:.1f} MB; "
-                         f"make its largest files smaller: {names}")
+        names = ", ".join(
+            f"{entry.filename} ({entry.compress_size / 1e6:.1f} MB)" for entry in largest
+        )
+        raise InputError(
+            f"the bundle may have {limit / 1e6:.1f} MB at most, but has {buffer.tell() / 1e6:.1f} MB; "
+            f"make its largest files smaller: {names}"
+        )
     return buffer.getvalue()
 
 
@@ -68,7 +93,9 @@ def course_files(root: Path) -> list[Path]:
         if not part.exists():
             raise FileNotFoundError(f"{part} is missing; make the bundle from the whole course")
         files += [part] if part.is_file() else [path for path in part.rglob("*") if path.is_file()]
-    return sorted((path for path in files if not is_generated(path.relative_to(root))), key=Path.as_posix)
+    return sorted(
+        (path for path in files if not is_generated(path.relative_to(root))), key=Path.as_posix
+    )
 
 
 def is_generated(path: Path) -> bool:
