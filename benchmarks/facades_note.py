@@ -17,7 +17,7 @@ from pix2pix_lib.data import PairedDataset, find_pairs
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.engine import choose_engine
 from pix2pix_lib.plots import BLUE, ORANGE, new_figure
-from pix2pix_lib.train import train_epoch
+from pix2pix_lib.trainer import train_epoch
 from pix2pix_lib.training import Pix2PixTrainer, make_trainer
 
 NOTE = {7: 32.75, 99: 20.05}  # generator loss by epoch, counted from 0
@@ -41,7 +41,7 @@ def main() -> None:
         disc_channels=arguments.channels,
     )
     device = pick_device(arguments.device)
-    engine, reason = choose_engine(config, device)
+    engine, reason = choose_engine(config, device, make_trainer)
     trainer = make_trainer(config, device, engine)
     data = PairedDataset(
         find_pairs(os.environ["REAL_FACADES_DIR"], "train"),
@@ -56,7 +56,7 @@ def main() -> None:
         f"{arguments.channels} channels, {len(data)} pairs; {describe_device(device)}, {engine.precision}: {reason}"
     )
     while trainer.epoch < arguments.stop:
-        train_epoch(trainer, data, shown=True)
+        train_epoch(trainer, data)
         save_checkpoint(checkpoint, trainer)
     losses = generator_losses(trainer)
     for epoch, (loss_g, loss_d) in losses.items():

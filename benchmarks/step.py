@@ -155,8 +155,7 @@ def compare(
             took = time_step(variant, device)
             if turn >= warm_up:
                 seconds[variant.name].append(took)
-    networks = UNet().to(device), PatchDiscriminator().to(device)
-    flops = step_flops(*networks, *torch.zeros(2, batch, 3, 256, 256, device=device))
+    flops = step_flops(replace(PAPER, batch_size=batch), make_trainer)
     reference = statistics.median(seconds["reference"])
     for variant in variants:
         median = statistics.median(seconds[variant.name])

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from pix2pix_lib.config import TrainConfig, system_config
+from pix2pix_lib.cyclegan import trainer_factory
 from pix2pix_lib.data import Pair, PairedDataset, UnpairedDataset, find_pairs, sides
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.engine import choose_engine
@@ -25,7 +26,7 @@ from pix2pix_lib.layers import count_parameters
 from pix2pix_lib.plots import sample_rows, to_png
 from pix2pix_lib.progress import progress_callback
 from pix2pix_lib.systems import SETTINGS
-from pix2pix_lib.train import maker, train_epoch
+from pix2pix_lib.trainer import train_epoch
 from pix2pix_lib.training import validation_l1
 
 SIZE, VALIDATION, SHOWN = 256, 40, 6
@@ -95,12 +96,12 @@ def measure(
         base_channels=arguments.channels,
         disc_channels=arguments.channels,
     )
-    engine, _ = choose_engine(config, device, make=maker(config))
-    trainer = maker(config)(config, device, engine)
+    engine, _ = choose_engine(config, device, trainer_factory(config))
+    trainer = trainer_factory(config)(config, device, engine)
     print(name, file=sys.stderr)
     start, data = time.perf_counter(), dataset(config, train_pairs)
     while trainer.epoch < config.epochs:
-        train_epoch(trainer, data, shown=True)
+        train_epoch(trainer, data)
     seconds = time.perf_counter() - start
     real_a = torch.stack([validation[index][0] for index in range(SHOWN)])
     return Row(

@@ -26,7 +26,7 @@ from pix2pix_lib.facades import default_dataset, facade_tensors, split_seeds
 from pix2pix_lib.inference import translate
 from pix2pix_lib.plots import describe_step, samples
 from pix2pix_lib.progress import make_bar
-from pix2pix_lib.train import write_history
+from pix2pix_lib.history import write_history
 from pix2pix_lib.trained import FOLDER, PERCENTS, REBUILD, load_snapshot, weights_file
 from pix2pix_lib.training import Pix2PixTrainer, StepRecord, make_trainer, validation_l1
 

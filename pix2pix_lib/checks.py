@@ -30,7 +30,7 @@ def shape_table(rows: list[ShapeRow]) -> str:
 
 
 def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> None:
-    """Load the weights of a hand-built module into the library's one and check that both give the same tensor.
+    """Load a hand-built module's weights into the library's and check that both compute the same.
 
     Both run in evaluation mode, where dropout and running statistics cannot tell them apart by
     chance.
@@ -44,10 +44,13 @@ def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> No
         raise InputError(
             f"the hand-built module has other weights than the library's: {error}"
         ) from error
-    hand_built.eval()
-    library.eval()
-    with torch.no_grad():
-        ours, theirs = hand_built(*inputs), library(*inputs)
+    modes = hand_built.training, library.training
+    try:
+        with torch.no_grad():
+            ours, theirs = hand_built.eval()(*inputs), library.eval()(*inputs)
+    finally:
+        hand_built.train(modes[0])
+        library.train(modes[1])
     if not torch.equal(ours, theirs):
         raise InputError(f"the outputs differ by up to {(ours - theirs).abs().max():.3g}")
     print(

@@ -137,8 +137,7 @@ class ResNetGenerator(nn.Module):
             *[ResidualBlock(four, norm=norm, dropout=dropout) for _ in range(blocks)]
         )
         self.ups = nn.Sequential(
-            doubling_layers(four, two, norm, upsampling),
-            doubling_layers(two, one, norm, upsampling),
+            *[doubling_layers(wide, wide // 2, norm, upsampling) for wide in (four, two)]
         )
         self.tail = wide_layers(one, out_channels)
         self.apply(init_weights)
@@ -151,8 +150,8 @@ class ResNetGenerator(nn.Module):
         height, width = x.shape[2:]
         if height % 4 or width % 4 or min(height, width) < self.smallest_side:
             raise ValueError(
-                f"height and width must be multiples of 4, as this network halves an image twice, and at "
-                f"least 8; got {height}x{width}: resize the image"
+                f"height and width must be multiples of 4 and at least 8; got {height}x{width}: "
+                f"resize the image"
             )
         x = self.downs(self.head(x))  # (N, C, H, W) -> (N, 4k, H/4, W/4)
         return torch.tanh(self.tail(self.ups(self.blocks(x))))
