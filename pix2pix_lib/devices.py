@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psutil
 import torch
+from torch import nn
 
 from .validation import InputError
 
@@ -61,6 +62,11 @@ def _own_gpu(device: torch.device) -> torch.device:
 def started_by_torchrun() -> bool:
     """Return whether this process is one of a group that torchrun started."""
     return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Return the device on which a network's weights lie."""
+    return next(network.parameters()).device
 
 
 def describe_device(device: torch.device) -> str:

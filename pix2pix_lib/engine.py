@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import TrainConfig
+from .devices import device_of
 from .layers import record_shapes
 from .validation import InputError, check_choice
 
@@ -96,7 +97,7 @@ class Engine:
         if self.channels_last:
             for parameter in _image_kernels(network):
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-            if next(network.parameters()).device.type == "cpu":
+            if device_of(network).type == "cpu":
                 _keep_gradients_dense(network)
         return network
 

@@ -159,7 +159,7 @@ class ShallowUNet(UNet):
 
     def _check_input(self, x: Tensor) -> None:
         super()._check_input(x)
-        if x.shape[2:].numel() == 4**self.depth:
+        if x.shape[2] < self.smallest_side and x.shape[3] < self.smallest_side:
             raise ValueError(
                 f"height or width must be at least {self.smallest_side}, as this network normalises its innermost map; "
                 f"got {x.shape[2]}x{x.shape[3]}: resize the image"

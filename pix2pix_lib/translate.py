@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .checkpoints import load_generator
 from .cli import CommandParser, run_command
-from .devices import describe_device, is_out_of_memory, pick_device
+from .devices import describe_device, device_of, is_out_of_memory, pick_device
 from .export import STAGES, TOLERANCE, check_exportable, export_generator, without_dropout
 from .images import IMAGE_SUFFIXES, read_image, to_float, write_image
 from .inference import (
@@ -294,7 +294,7 @@ def translate_files(
         generator = without_dropout(generator)
     tile, step = arguments.tile, 2**generator.depth
     overlap = tile // 4 if arguments.overlap is None else arguments.overlap
-    device = next(generator.parameters()).device
+    device = device_of(generator)
     passes = sum(
         len(tile_starts(h, tile, overlap)) * len(tile_starts(w, tile, overlap)) if tile else 1
         for h, w in sizes

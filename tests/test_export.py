@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pix2pix_lib import export
+from pix2pix_lib import export, systems
 from pix2pix_lib import translate as command
 from pix2pix_lib.checkpoints import save_generator
 from pix2pix_lib.config import make_generator
@@ -214,3 +214,10 @@ def test_export_never_replaces_the_weights_it_is_made_of(generator, config, tmp_
     before = weights.read_bytes()
     assert run("--weights", weights, "--export", weights, "--overwrite") == 2
     assert "would replace an input" in capsys.readouterr().err and weights.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", [".onnx", ".pt2"])
+def test_network_that_normalises_its_bottleneck_is_exported_for_what_it_takes(ending, tmp_path):
+    generator, _ = systems.shallow(base_channels=2, disc_channels=2)
+    assert export.smallest_map(generator) == 2
+    assert export.export_generator(generator, tmp_path / f"shallow{ending}") < export.TOLERANCE

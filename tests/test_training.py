@@ -3,18 +3,23 @@
 import copy
 import itertools
 import math
+import weakref
 from dataclasses import fields, replace
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.utils.data import TensorDataset
 
+from pix2pix_lib import train
 from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint
-from pix2pix_lib.config import TrainConfig, make_generator
+from pix2pix_lib.config import TrainConfig, make_discriminator, make_generator
+from pix2pix_lib.engine import PLAIN, fast_engine
 from pix2pix_lib.inference import translate
 from pix2pix_lib.trainer import _finite, as_floats, learning_rate
-from pix2pix_lib.training import StepRecord, make_trainer, validation_l1
+from pix2pix_lib.training import Pix2PixTrainer, StepRecord, make_trainer, validation_l1
+from pix2pix_lib.validation import InputError
 
 
 def run(trainer, dataset, epochs):
@@ -331,5 +336,83 @@ def test_bad_setting_is_refused_with_its_range(change, words):
         TrainConfig(**change)
 
 
-def test_every_setting_explains_itself():
-    assert all(len(option.metadata["help"]) > 10 for option in fields(TrainConfig))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 1.5}, "epochs must be a whole number; got 1.5"),
+        ({"image_size": 128.0}, "image_size must be a whole number; got 128.0"),
+        ({"seed": True}, "seed must be a whole number; got True"),
+        ({"lr": "1e-4"}, "lr must be a number; got '1e-4'"),
+        ({"flip": 1}, "flip must be True or False; got 1"),
+        ({"norm": None}, "norm must be a text; got None"),
+        ({"lambda_l1": torch.tensor(1.0)}, "lambda_l1 must be a number"),
+    ],
+)
+def test_setting_of_another_type_is_refused(change, words):
+    with pytest.raises(InputError, match=words):
+        TrainConfig(**change)
+
+
+def test_whole_number_is_a_number():
+    assert TrainConfig(lambda_l1=7) == TrainConfig(lambda_l1=7.0)
+    assert type(TrainConfig(lambda_l1=7).lambda_l1) is float
+
+
+def test_generator_of_the_user_s_own_trains(tiny_config, tiny_pairs):
+    """Any module that maps images to images, without the attributes of ours."""
+    own = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())
+    for engine in (PLAIN, fast_engine("float32", torch.device("cpu"))):
+        trainer = Pix2PixTrainer(own, make_discriminator(tiny_config), tiny_config, engine=engine)
+        before = snapshot(own)
+        run(trainer, tiny_pairs, 1)
+        assert not same(before, snapshot(own)) and trainer.translate(tiny_pairs[0][0][None]).any()
+
+
+class Drawn(TensorDataset):
+    """Pairs with jitter, read from files as far as the loader is concerned."""
+
+    def __getitem__(self, index):
+        return tuple(side + 0.1 * torch.rand(()) for side in super().__getitem__(index))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_run_does_not_depend_on_who_reads_the_pairs(workers, tiny_config, tiny_pairs):
+    """Nor on whether its workers were started for this epoch or an earlier one."""
+    pairs = Drawn(*tiny_pairs.tensors)
+    alone, helped = make_trainer(tiny_config), make_trainer(tiny_config, workers=workers)
+    run(alone, pairs, 3)
+    run(helped, pairs, 2)
+    pids = {worker.pid for worker in helped._loader._iterator._workers}
+    run(helped, pairs, 1)
+    assert pids == {worker.pid for worker in helped._loader._iterator._workers}
+    assert_same_state(alone.state_dict(), helped.state_dict())
+
+
+def test_validating_in_the_middle_of_an_epoch_does_not_change_the_run(tiny_config, tiny_pairs):
+    looked, straight = make_trainer(tiny_config), make_trainer(tiny_config)
+    for _ in looked.run_epoch(tiny_pairs):
+        looked.validate(tiny_pairs)
+    run(straight, tiny_pairs, 1)
+    assert_same_state(straight.state_dict(), looked.state_dict())
+
+
+def test_losses_leave_the_device_every_fifty_steps(tiny_config):
+    """Kept as tensors for an epoch of a million steps, they would fill 1.5 GB of a GPU."""
+    images = torch.rand(2, 120, 3, 32, 32) * 2 - 1
+    trainer, records = make_trainer(replace(tiny_config, batch_size=1)), []
+    tensors = []
+    for record in trainer.run_epoch(TensorDataset(*images)):
+        records.append(weakref.ref(record.loss_d))
+        del record
+        tensors.append(sum(reference() is not None for reference in records))
+    assert max(tensors) <= 51 and len(trainer.history) == 120
+
+
+def test_help_names_every_setting_with_its_meaning_and_default(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    with pytest.raises(SystemExit):
+        train.main(["--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    for option in fields(TrainConfig):
+        assert f"--{option.name.replace('_', '-')}" in words
+        assert f"{option.metadata['help']} (default: {option.default})" in words

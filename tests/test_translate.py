@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
+from pix2pix_lib import systems
 from pix2pix_lib import translate as command
 from pix2pix_lib.checkpoints import load_generator, save_generator
-from pix2pix_lib.config import make_generator
+from pix2pix_lib.config import make_generator, system_config
 from pix2pix_lib.images import read_image, to_float, to_uint8
 from pix2pix_lib.inference import (
     tile_starts,
@@ -87,6 +88,33 @@ def a_batch(height, width, channels=3):
     return torch.rand(1, channels, height, width, generator=generator) * 2 - 1
 
 
+# One batch
+
+
+def test_dropout_of_a_network_follows_the_seed_alone():
+    """Of single values and of whole channels, with torch's rate and scale, and of nothing else."""
+    image = torch.ones(1, 64, 40, 40)
+    for layer, shape in ((nn.Dropout(0.25), (64, 40, 40)), (nn.Dropout2d(0.25), (64, 1, 1))):
+        first, again, other = (translate(layer, image, seed)[0] for seed in (1, 1, 2))
+        assert torch.equal(first, again) and not torch.equal(first, other)
+        assert first.unique().tolist() == pytest.approx([0.0, 1 / 0.75])
+        rate = (first == 0).float().mean().item()
+        assert abs(rate - 0.25) < 4 * (0.1875 / np.prod(shape)) ** 0.5  # four standard deviations
+    assert torch.equal(first, first[:, :1, :1].expand(64, 40, 40))  # whole channels
+    assert translate(nn.Dropout(1.0), image).eq(0).all()
+
+
+def test_noise_that_a_network_draws_itself_follows_the_seed():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x + torch.randn(x.shape) + torch.rand(1)
+
+    image, state = torch.zeros(2, 3, 4, 4), torch.get_rng_state()
+    first, again = translate(Noisy(), image, 5), translate(Noisy(), image, 5)
+    assert torch.equal(first, again) and torch.equal(first[0], first[1]) and first.std() > 0.5
+    assert torch.equal(state, torch.get_rng_state())
+
+
 # Any size
 
 
@@ -103,6 +131,31 @@ def test_padding_gives_multiples_and_is_cut_off_again(height, width, step):
 
     image = a_batch(height, width)
     assert torch.equal(translate_padded(network, image, step), -image) and len(seen) == 1
+
+
+def test_small_image_is_padded_to_the_smallest_that_the_network_takes():
+    sizes = []
+    translate_padded(lambda x: sizes.append(tuple(x.shape[2:])) or x, a_batch(5, 40), 16, 32)
+    assert sizes == [(32, 48)]
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (3, 9), (16, 40)])
+@pytest.mark.parametrize("system", ["shallow", "cyclegan"])
+def test_image_smaller_than_a_network_takes_is_translated(system, height, width, tmp_path):
+    """A norm at the bottleneck, or a mirrored border, needs more than one position there."""
+    options = {"blocks": 1} if system == "cyclegan" else {}
+    config = system_config(system, base_channels=2, disc_channels=2, **options)
+    weights = write_weights(tmp_path / "generator.safetensors", config)
+    write_picture(tmp_path / "small.png", height, width)
+    assert run("--weights", weights, "--input", tmp_path / "small.png", "--out", tmp_path / "o") == 0
+    assert read_image(tmp_path / "o" / "small.png").shape == (3, height, width)
+
+
+def test_bottleneck_that_would_be_normalised_alone_is_refused_with_the_size():
+    generator, _ = systems.shallow(base_channels=2, disc_channels=2)
+    assert generator(torch.zeros(1, 3, 16, 32)).shape == (1, 3, 16, 32)
+    with pytest.raises(ValueError, match="height or width must be at least 32.*got 16x16"):
+        generator(torch.zeros(1, 3, 16, 16))
 
 
 def test_edges_are_mirrored_or_repeated_where_there_is_too_little_to_mirror():

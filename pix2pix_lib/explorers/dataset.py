@@ -21,8 +21,8 @@ from ..data import (
     resize,
 )
 from ..images import to_float
-from ..randomness import SeededRandom
 from ..plots import ORANGE, PURPLE
+from ..randomness import SeededRandom
 from ..receptive_field import PixelBox
 from ..validation import InputError
 from . import drawing

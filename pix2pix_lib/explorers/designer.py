@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from ..devices import device_of
 from ..facades.plans import (
     BALCONY,
     BLIND,
@@ -249,7 +250,7 @@ class MapExplorer(Explorer):
 
     def _fake_b_now(self, pixels: bytes, shape: tuple[int, int]) -> Tensor:
         real_a = label_tensor(np.frombuffer(pixels, np.uint8).reshape(shape))[None]
-        device = next(self.generator.parameters()).device
+        device = device_of(self.generator)
         return self.run_network(translate, self.generator, real_a.to(device))[0].cpu()
 
 

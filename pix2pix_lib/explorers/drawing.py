@@ -80,6 +80,14 @@ def outline(
     return framed
 
 
+def widened(
+    top: float, left: float, side: float, least: float = 6
+) -> tuple[float, float, float, float]:
+    """Return the box of a cell, grown around its middle to a side that can be seen."""
+    more = max(0, least - side) / 2
+    return top - more, left - more, top + side + more, left + side + more
+
+
 def place_on_margin(image: Image.Image, margin: int, colour: str = "#dddddd") -> Image.Image:
     """Return the picture with a margin of this many screen pixels: the padding that patches at the border see."""
     wider = Image.new("RGB", (image.width + 2 * margin, image.height + 2 * margin), colour)

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..corruptions import CORRUPTIONS, corrupt
+from ..devices import device_of
 from ..facades import facade_tensors, split_seeds
 from ..inference import translate
 from ..receptive_field import PixelBox, ReceptiveField, receptive_field
@@ -142,17 +143,18 @@ class PatchExplorer(Explorer):
         )
 
     def _fake_b(self, facade: int, percent: int) -> Tensor:
-        return self.run_network(
-            translate, self.snapshots[percent].generator, self.pairs[facade][0][None]
-        )[0]
+        generator = self.snapshots[percent].generator
+        real_a = self.pairs[facade][0][None].to(device_of(generator))
+        return self.run_network(translate, generator, real_a)[0].cpu()
 
     @torch.no_grad()
     def _logits(
         self, facade: int, percent: int, mix: float, corruption: str, strength: float
     ) -> np.ndarray:
-        real_a, image = self.judged(facade, percent, mix, corruption, strength)
         discriminator = self.snapshots[percent].discriminator
-        return self.run_network(discriminator, real_a[None], image[None])[0, 0].numpy()
+        pair = self.judged(facade, percent, mix, corruption, strength)
+        pair = (image[None].to(device_of(discriminator)) for image in pair)
+        return self.run_network(discriminator, *pair)[0, 0].cpu().numpy()
 
     def _move(self, label: str, name: str, step: int) -> Action:
         """Return a button that moves the patch by one; at the border it stays."""
@@ -245,14 +247,20 @@ def map_colours(logits: np.ndarray, unit: str) -> Image.Image:
 
 
 def draw_map(colours: Image.Image, marked: np.ndarray, row: int, col: int) -> Image.Image:
-    """Draw one square a patch, a dot on those that are marked, and a frame around patch (row, col)."""
-    cell = MAP_SIDE // max(colours.size)
-    cells = drawing.enlarge(colours, colours.width * cell, colours.height * cell)
+    """Draw one square a patch, a dot on those that are marked, and a frame around patch (row, col).
+
+    A map of more patches than `MAP_SIDE` is drawn smaller than a pixel a patch.
+    """
+    largest = max(colours.size)
+    cell = MAP_SIDE // largest if largest <= MAP_SIDE else MAP_SIDE / largest
+    cells = drawing.enlarge(colours, round(colours.width * cell), round(colours.height * cell))
     draw = ImageDraw.Draw(cells)
+    radius = min(2, cell / 4)
     for r, c in np.argwhere(marked):
         x, y = int(c * cell + cell // 2), int(r * cell + cell // 2)
-        draw.ellipse((x - 2, y - 2, x + 2, y + 2), fill=drawing.INK)
-    return drawing.outline(cells, PixelBox(row, col, row + 1, col + 1), cell)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=drawing.INK)
+    mark = drawing.widened(row * cell, col * cell, cell)
+    return drawing.outline(cells, PixelBox(*mark))
 
 
 def draw_judged(

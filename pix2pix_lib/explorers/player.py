@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..devices import device_of
 from ..facades import facade_tensors, split_seeds
 from ..inference import translate
 from ..plots import BLUE, GREEN, ORANGE
@@ -107,13 +108,14 @@ class TrainingPlayer(Explorer):
     def _judged(self, percent: int, facade: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the generated picture (3, H, W), and the logits (H', W') of the true and of the generated one."""
         snapshot = self.snapshots[percent]
-        real_a, real_b = (image[None] for image in self.pairs[facade])
+        device = device_of(snapshot.generator)
+        real_a, real_b = (image[None].to(device) for image in self.pairs[facade])
         fake_b = self.run_network(translate, snapshot.generator, real_a)
         logits = [
-            self.run_network(snapshot.discriminator, real_a, image)[0, 0]
+            self.run_network(snapshot.discriminator, real_a, image)[0, 0].cpu()
             for image in (real_b, fake_b)
         ]
-        return fake_b[0], *logits
+        return fake_b[0].cpu(), *logits
 
 
 def player_text(percent: int, numbers: Mapping) -> str:

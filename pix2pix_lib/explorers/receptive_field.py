@@ -281,7 +281,7 @@ def draw_map(
     scale = MAP_SIDE / max(outputs)
     height, width = (max(1, round(count * scale)) for count in outputs)
     image = drawing.enlarge(drawing.heat(np.outer(*inside), -0.2, 1.1), width, height)
-    mark = PixelBox(*(round(edge) for edge in widened(row * scale, col * scale, scale)))
+    mark = PixelBox(*(round(edge) for edge in drawing.widened(row * scale, col * scale, scale)))
     panel = Image.new("RGB", (MAP_SIDE, SIDE + 2 * MARGIN), "white")
     panel.paste(drawing.outline(image, mark, width=2))
     notes = (
@@ -297,14 +297,6 @@ def draw_map(
             (0, MAP_SIDE + 8 + 20 * number), note, drawing.INK, drawing.font(14)
         )
     return panel
-
-
-def widened(
-    top: float, left: float, side: float, least: float = 6
-) -> tuple[float, float, float, float]:
-    """Return the box of a cell, grown around its middle to a side that can be seen."""
-    more = max(0, least - side) / 2
-    return top - more, left - more, top + side + more, left + side + more
 
 
 def describe_chain(

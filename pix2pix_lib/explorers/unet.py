@@ -14,6 +14,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from ..devices import device_of
 from ..facades import facade_tensors, split_seeds
 from ..inference import translate
 from ..plots import BLUE, GREEN, GREY, ORANGE
@@ -287,7 +288,7 @@ class UNetExplorer(Explorer):
         )
 
     def _trace_now(self, facade: int, mute: str) -> Trace:
-        device = next(self.generator.parameters()).device
+        device = device_of(self.generator)
         return self.run_network(
             trace_muted, self.generator, self.real_a[facade].to(device), self.muted[mute]
         )

@@ -1,5 +1,7 @@
 """The patch explorer says what the discriminator says, and frames what the patch sees."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -204,3 +206,21 @@ def test_too_few_pairs_are_refused(snapshots, tiny_pairs):
         PatchExplorer([tiny_pairs[0]], snapshots)
     with pytest.raises(ValueError, match="got 2 and 0"):
         PatchExplorer([tiny_pairs[0], tiny_pairs[1]], [])
+
+
+def test_map_with_more_patches_than_pixels_is_drawn(tiny_config):
+    """The PixelGAN judges every pixel: 288x288 of them do not fit one by one into the map."""
+    config = replace(tiny_config, image_size=288, disc_layers=0, depth=2)
+    pairs = [tuple(torch.rand(2, 3, 288, 288) * 2 - 1) for _ in range(2)]
+    networks = make_generator(config), make_discriminator(config)
+    explorer = PatchExplorer(pairs, [Snapshot(100, 0, 0.0, *networks, config)])
+    assert explorer.map_size == (288, 288)
+    for row, col in ((0, 0), (287, 287), (100, 200)):
+        view = explorer.set(row=row, col=col, threshold=1.0, overlay=True)
+        assert view.numbers["patches"] == 288**2
+        colours = patches.map_colours(explorer.logits(0, 100, 0.0, "none", 0.5), "probability")
+        cells = np.asarray(patches.draw_map(colours, np.ones((288, 288), bool), row, col))
+        assert cells.shape == (280, 280, 3)
+        red_rows, red_cols = (cells == ImageColor.getrgb(VERMILLION)).all(axis=2).nonzero()
+        assert abs(red_rows.mean() - row * 280 / 288) < 4  # the marked patch can be seen
+        assert abs(red_cols.mean() - col * 280 / 288) < 4
