@@ -11,23 +11,18 @@ What people use most can be imported from here; a module's own page has the rest
     training, cyclegan, trainer    the steps, the loop over an epoch
     checkpoints, history, run_folder, trained    runs and networks on disk
     inference, export    translating images; ONNX and torch.export
-    engine, costs, processes, devices    how a step is computed fast, on what, and together
+    engine, costs, processes, devices, threads    how a step is computed fast, on what, and together
     explorers, plots, checks    what the notebooks show
 
 Commands: python -m pix2pix_lib.train, .translate, .facades; installed: pix2pix-train,
 pix2pix-translate.
 """
 
-import os
+from .threads import share_processor
 
 __version__ = "0.1.0"
 
-# Threads of one computation wait for each other by spinning. On a machine that has other work they
-# then spin away the time that the others need: with torch's defaults two trainings on two cores are
-# thirty times slower than one. A short spin costs an idle machine little (benchmarks/busy.py).
-# Torch reads this once, when it is first imported; settings of the user's own win.
-if not any(name in os.environ for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")):
-    os.environ["GOMP_SPINCOUNT"] = "2000"
+share_processor()  # from here on, whatever way leads into the course
 
 _HOMES = {
     "TrainConfig": "config",
