@@ -1,4 +1,4 @@
-"""Figures. The only module that imports matplotlib.
+"""Figures; the only module that imports matplotlib.
 
 Every function returns a figure that belongs to no window and no notebook; `show` puts it under a
 cell, with the sentence that says what it shows for those who cannot see it. Colours are told apart
@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -37,7 +38,7 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
 )
 DPI = 110
 POINTS = 4000  # of one curve: more than the pixels it is drawn on
-LARGE_PNG = 100_000  # bytes: a notebook holds a dozen figures in 1.5 MB
+GAP, TITLE_PAD = 8, 10  # pixels between images, and around their titles
 PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY)
 
 
@@ -50,15 +51,16 @@ def new_figure(
 
 
 def show(figure: Figure, alt: str) -> None:
-    """Show a figure under the running cell; `alt` says in words what it shows. Outside a notebook `alt` is printed."""
+    """Show a figure under the running cell; outside a notebook only print `alt`.
+
+    `alt` says in words what the figure shows.
+    """
     _display_png(to_png(figure), alt)
 
 
 def show_picture(picture: Image.Image, alt: str) -> None:
-    """Show a Pillow image as `show` shows a figure; maps of many colours get a palette fitted to them, in a second."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "png", optimize=True)
-    _display_png(_smaller(buffer, refine=1), alt)
+    """Show a Pillow image as `show` shows a figure."""
+    _display_png(_compress(picture), alt)
 
 
 def _display_png(png: bytes, alt: str) -> None:
@@ -71,26 +73,34 @@ def _display_png(png: bytes, alt: str) -> None:
 
 
 def png_bundle(png: bytes, alt: str) -> dict[str, bytes | str]:
-    """Return a picture as the formats that a notebook shows: the picture, and its description as text."""
+    """Return a picture in the forms that a notebook shows: as PNG, and described in words."""
     return {"image/png": png, "text/plain": textwrap.fill(alt, 110)}
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return a figure as PNG; one full of photos gets a palette of 256 colours, which makes it three times smaller."""
+    """Return a figure as PNG, in its exact colours."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return _smaller(buffer)
+    return _compress(Image.open(buffer))
 
 
-def _smaller(png: io.BytesIO, refine: int = 0) -> bytes:
-    """Return a PNG file, a large one with a palette of 256 colours; `refine` is Pillow's `kmeans`."""
-    if png.tell() < LARGE_PNG:
-        return png.getvalue()
-    smaller = io.BytesIO()
-    Image.open(png).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT, refine).save(
-        smaller, "png", optimize=True
-    )
-    return smaller.getvalue()
+def _compress(picture: Image.Image) -> bytes:
+    """Return an opaque picture as PNG without loss; one of few colours gets a palette of them.
+
+    A palette fitted to many colours would make photos three times smaller, but give skies grain and
+    the classes of label maps each other's colours.
+    """
+    pixels = np.asarray(picture.convert("RGB"))
+    values = pixels @ (1 << np.array([16, 8, 0]))  # (H, W, 3) -> (H, W)
+    colours, indices = np.unique(values, return_inverse=True)
+    if len(colours) <= 256:
+        picture = Image.fromarray(indices.reshape(values.shape).astype(np.uint8), "P")
+        picture.putpalette((colours[:, None] >> np.array([16, 8, 0]) & 255).ravel().tolist())
+    else:
+        picture = Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
 
 
 def alt_metadata(alt: str) -> dict:
@@ -121,20 +131,52 @@ def image_grid(
     row_titles: Sequence[str] = (),
     side: float = 1.7,
 ) -> Figure:
-    """Draw rows of (1 or 3, H, W) images in [-1, 1], each `side` inches, titles above columns and left of rows."""
-    count = max(len(row) for row in rows)
-    figure, axes = new_figure(
-        side * count, side * len(rows) + 0.3 * bool(titles), len(rows), count, squeeze=False
-    )
-    for axis in axes.flat:
-        axis.set_axis_off()
+    """Draw rows of (1 or 3, H, W) images in [-1, 1], titles above columns and left of rows.
+
+    Every image is enlarged by a whole number, so that all its pixels are equally large: to about
+    `side` inches, but at least one screen pixel each.
+    """
+    columns = max(len(row) for row in rows)
+    largest = max(max(image.shape[1:]) for row in rows for image in row)
+    cell = max(1, round(side * DPI / largest)) * largest  # pixels
+    above, widths = _text_sizes(titles, columns)
+    beside, heights = _text_sizes(row_titles, len(rows))
+    widths, heights = ([max(cell, size) for size in sizes] for sizes in (widths, heights))
+    lefts, width = _places(widths, beside)
+    tops, height = _places(heights, above)
+    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     for row, images in enumerate(rows):
         for col, image in enumerate(images):
-            axes[row, col].set_axis_on()
-            draw_image(axes[row, col], image, titles[col] if row == 0 and titles else "")
-    for axis, title in zip(axes[:, 0], row_titles):
-        axis.set_ylabel(title, fontsize=10)
+            scale = max(1, cell // max(image.shape[1:]))
+            high, wide = (scale * pixels for pixels in image.shape[1:])
+            left = lefts[col] + (widths[col] - wide) // 2
+            top = tops[row] + (heights[row] - high) // 2
+            axes = figure.add_axes(
+                (left / width, 1 - (top + high) / height, wide / width, high / height)
+            )
+            axes.set_frame_on(False)
+            draw_image(axes, image, titles[col] if row == 0 and titles else "")
+            if col == 0 and row_titles:
+                axes.set_ylabel(row_titles[row], fontsize=10)
     return figure
+
+
+def _text_sizes(texts: Sequence[str], count: int) -> tuple[int, list[int]]:
+    """Return the pixels that titles need across their direction, and each one's length."""
+    if not texts:
+        return 0, [0] * count
+    figure = Figure(dpi=DPI)
+    boxes = [figure.text(0, 0, text, fontsize=10).get_window_extent() for text in texts]
+    lengths = [math.ceil(box.width) for box in boxes] + [0] * (count - len(boxes))
+    return math.ceil(max(box.height for box in boxes)) + TITLE_PAD, lengths
+
+
+def _places(sizes: Sequence[int], before: int) -> tuple[list[int], int]:
+    """Return where things of these sizes begin, one after the other, and where they end."""
+    starts = [before + GAP // 2]
+    for size in sizes:
+        starts.append(starts[-1] + size + GAP)
+    return starts[:-1], starts[-1] - GAP // 2
 
 
 def samples(real_a: Tensor, fake_b: Tensor, real_b: Tensor, side: float = 1.7) -> Figure:
@@ -172,7 +214,7 @@ def loss_curves(history: Sequence, panels: Sequence[LossPanel], width: float = 9
 
 
 def thin_out(history: Sequence, loss: str) -> tuple[list[int], list[float]]:
-    """Return steps and values of a loss, at most `POINTS` of them: means over neighbouring steps."""
+    """Return steps and values of a loss, at most `POINTS`: means over neighbouring steps."""
     steps, values = (np.array([getattr(r, name) for r in history]) for name in ("step", loss))
     group = -(-len(history) // POINTS)
     cuts = range(0, len(history), group)
@@ -188,7 +230,7 @@ def _curve(
 
 
 def running_mean(values: Sequence[float], share: float = 0.05) -> list[float]:
-    """Return the mean over the last `share` of the whole run at each step, so that a noisy curve can be read."""
+    """Return at each step the mean over the last `share` of the whole run."""
     window = max(1, round(share * len(values)))
     means, total = [], 0.0
     for index, value in enumerate(values):
@@ -212,7 +254,7 @@ class _Box:
 
 
 def unet_diagram(rows: Sequence[ShapeRow], width: float = 10.0) -> Figure:
-    """Draw a U-Net from what `layers.record_shapes` saw of its blocks: one box a block, one arrow a skip.
+    """Draw a U-Net from the rows of `layers.record_shapes`: a box a block, an arrow a skip.
 
     Each halving is one step down. A box is as tall as its block's output and as wide as it has
     channels, both on a log scale; the grey box is the input. An arrow joins two blocks with outputs
@@ -272,7 +314,7 @@ def _place_boxes(shapes: Sequence[tuple[int, ...]]) -> list[_Box]:
 
 
 def _skips(rows: Sequence[ShapeRow]) -> list[tuple[int, int]]:
-    """Return the pairs of rows whose outputs, of one size, went together into the row after the second."""
+    """Return the pairs of rows whose outputs went together into the row after the second."""
     pairs = []
     for end, (row, following) in enumerate(pairwise(rows)):
         added = following.before[1] - row.after[1]
@@ -327,7 +369,7 @@ class _Node:
 
 
 def cycle_diagram(domain_a: str = "a", domain_b: str = "b", width: float = 10.0) -> Figure:
-    """Draw the two cycles of CycleGAN, one a row: images filled in their domain's colour, networks white.
+    """Draw the two cycles of CycleGAN, one a row: images in their domain's colour, networks white.
 
     Dashed lines join what a loss compares; the names of the losses stand there.
     """
@@ -348,7 +390,7 @@ def cycle_diagram(domain_a: str = "a", domain_b: str = "b", width: float = 10.0)
 def _draw_cycle(
     axes: Axes, y: float, here: str, there: str, colours: Mapping[str, str], up: int
 ) -> None:
-    """Draw one row: there and back, the discriminator on the outer side (`up` or down), the cycle on the inner one."""
+    """Draw one row: there and back, with the discriminator on the outer side (`up` is 1 or -1)."""
     outer, inner = y + 1.15 * up, y - 0.72 * up
     row = [
         _Node(f"real_{here}", 0.0, y, colours[here]),
@@ -414,7 +456,7 @@ def _draw_node(axes: Axes, node: _Node) -> None:
 
 
 class TrainingView:
-    """Show a run under the cell that runs it: a bar, then curves and samples that are renewed after each epoch.
+    """Shows a run under its cell: a bar, then curves and samples, renewed after each epoch.
 
     Args:
         trainer: the run that is shown.
@@ -445,15 +487,18 @@ class TrainingView:
         epoch, history = self.trainer.epoch, self.trainer.history
         shown = self.trainer.show(self.real_a, self.real_b)
         alt_grid = f"Rows of images after epoch {epoch}: {', '.join(shown)}."
-        alt_curves = f"Losses over {len(history)} steps: the adversarial ones on the left, the distances on the right."
+        alt_curves = (
+            f"Losses over {len(history)} steps: the adversarial ones on the left, the distances on "
+            f"the right."
+        )
         self.curves = _replace(
             self.curves, loss_curves(history, self.trainer.loss_panels()), alt_curves
         )
         self.grid = _replace(self.grid, sample_rows(shown), alt_grid)
 
 
-def _replace(handle, figure: Figure, alt: str):
-    """Show a figure in the place of the one that `handle` holds, or in a new place; return the place."""
+def _replace(handle: Any, figure: Figure, alt: str) -> Any:
+    """Show a figure in the place that `handle` holds, or in a new one; return the place."""
     from IPython.display import display
 
     bundle, metadata = png_bundle(to_png(figure), alt), alt_metadata(alt)

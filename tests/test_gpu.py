@@ -24,7 +24,6 @@ from pix2pix_lib.training import StepRecord, make_trainer
 ROOT = Path(__file__).parent.parent
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
-    pytest.mark.xdist_group("gpu"),
 ]
 two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs")
 CONFIG = TrainConfig(

@@ -13,6 +13,7 @@ from PIL import Image
 from pix2pix_lib import plots
 from pix2pix_lib.config import system_config
 from pix2pix_lib.cyclegan import CycleRecord, make_cyclegan
+from pix2pix_lib.facades import facade_tensors
 from pix2pix_lib.layers import ShapeRow, record_shapes
 from pix2pix_lib.losses import OBJECTIVES, discriminator_loss
 from pix2pix_lib.training import StepRecord, pix2pix_panels
@@ -107,9 +108,67 @@ def test_a_grid_has_a_place_for_each_image_and_leaves_the_rest_of_a_short_row_em
     figure = plots.image_grid(
         [[image, image, image], [image]], ["one", "two", "three"], ["upper", "lower"]
     )
-    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1, 0, 0]
-    assert [axes.get_title() for axes in figure.axes] == ["one", "two", "three", "", "", ""]
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1]
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two", "three", ""]
     assert [figure.axes[0].get_ylabel(), figure.axes[3].get_ylabel()] == ["upper", "lower"]
+
+
+def rendered(figure: Figure) -> np.ndarray:
+    """Return the pixels of a figure as a notebook shows it, (H, W, 3)."""
+    return np.asarray(Image.open(io.BytesIO(plots.to_png(figure))).convert("RGB"))
+
+
+def places_of(image: torch.Tensor, scale: int, pixels: np.ndarray) -> list[tuple[int, int]]:
+    """Return where an image stands among pixels, exactly, each of its own `scale` pixels wide."""
+    wanted = plots.to_uint8(image).permute(1, 2, 0).numpy().repeat(scale, 0).repeat(scale, 1)
+    windows = np.lib.stride_tricks.sliding_window_view(pixels, wanted.shape)[:, :, 0]
+    corners = np.argwhere((windows[:, :, 0, 0] == wanted[0, 0]).all(-1))
+    return [(y, x) for y, x in corners if np.array_equal(windows[y, x], wanted)]
+
+
+@pytest.mark.parametrize(("side", "scale"), [(0.2, 1), (0.7, 2), (1.2, 4)])
+def test_every_pixel_of_a_grid_is_as_large_as_any_other_and_keeps_its_colour(side, scale):
+    images = [[torch.rand(3, 32, 32) * 2 - 1 for _ in range(3)] for _ in range(2)]
+    titles, row_titles = ["a", "a title wider than its image", "c"], ["one", "two\nlines"]
+    pixels = rendered(plots.image_grid(images, titles, row_titles, side))
+    places = [places_of(image, scale, pixels) for row in images for image in row]
+    assert [len(each) for each in places] == [1] * 6
+    rows, columns = {each[0][0] for each in places}, {each[0][1] for each in places}
+    assert len(rows) == 2 and len(columns) == 3
+
+
+@pytest.mark.parametrize(
+    ("titles", "row_titles"),
+    [
+        (["best pixelwise painting", "label map", "a right answer among many"], ["one", "two"]),
+        (["a", "b", "c"], ["a name longer than its image", "another such name"]),
+    ],
+)
+def test_titles_of_a_grid_touch_neither_each_other_nor_the_edge(titles, row_titles):
+    image = torch.zeros(3, 16, 16)
+    figure = plots.image_grid([[image] * 3] * 2, titles, row_titles, 0.5)
+    figure.draw_without_rendering()
+    areas = [axes.title.get_window_extent() for axes in figure.axes[:3]]
+    areas += [axes.yaxis.label.get_window_extent() for axes in (figure.axes[0], figure.axes[3])]
+    areas += [axes.get_window_extent() for axes in figure.axes]
+    for index, area in enumerate(areas):
+        assert area.x0 >= 0 and area.y0 >= 0
+        assert area.x1 <= figure.bbox.x1 and area.y1 <= figure.bbox.y1
+        assert not any(area.overlaps(other) for other in areas[:index])
+
+
+def test_images_of_different_sizes_share_a_grid():
+    small, large = torch.rand(3, 10, 10) * 2 - 1, torch.rand(3, 32, 32) * 2 - 1
+    pixels = rendered(plots.image_grid([[small, large]], side=0.6))
+    assert len(places_of(small, 6, pixels)) == len(places_of(large, 2, pixels)) == 1
+
+
+def test_label_maps_keep_their_exact_colours_beside_photos():
+    """With 256 colours for a whole figure, deco had once the colour of molding."""
+    labels, photos = (torch.stack(side) for side in zip(*(facade_tensors(s) for s in range(6))))
+    pixels = rendered(plots.samples(labels, photos, photos))
+    for image in [*labels, *photos]:
+        assert places_of(image, 1, pixels)
 
 
 def test_an_image_is_drawn_in_its_own_colours_pixel_by_pixel():
@@ -269,22 +328,19 @@ def test_a_picture_carries_its_description_as_text_and_as_alternative_text():
     assert plots.alt_metadata("A white square.") == {"image/png": {"alt": "A white square."}}
 
 
-def test_shown_picture_keeps_its_colours_and_is_small(monkeypatch):
+@pytest.mark.parametrize("colours", [2, 200, 256, 257, 60_000])
+def test_picture_keeps_its_exact_colours_and_is_no_larger_than_it_must(colours, monkeypatch):
     shown = []
     monkeypatch.setattr(plots, "_display_png", lambda png, alt: shown.append((png, alt)))
-    ramp = np.repeat(plots.colour_table("PuOr"), 3, axis=0)[None].repeat(
-        300, axis=0
-    )  # 300x768 pixels
-    noise = np.random.default_rng(0).integers(0, 256, (100, 768, 1), np.uint8).repeat(3, axis=2)
-    picture = Image.fromarray(np.concatenate([ramp, noise]))
-    plots.show_picture(picture, "A colour table above grey noise.")
-    png, alt = shown[0]
-    assert alt == "A colour table above grey noise." and png.startswith(b"\x89PNG")
-    result = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
-    assert np.abs(result[:300] - ramp).mean() < 3
-    whole = io.BytesIO()
-    picture.save(whole, "png", optimize=True)
-    assert len(png) < 0.9 * whole.tell()
+    random = np.random.default_rng(0)
+    table = random.integers(0, 256, (colours, 3), np.uint8)
+    pixels = table[random.integers(0, colours, (300, 400))]
+    plots.show_picture(Image.fromarray(pixels), "Noise.")
+    [(png, alt)] = shown
+    assert alt == "Noise." and png.startswith(b"\x89PNG")
+    stored = Image.open(io.BytesIO(png))
+    assert np.array_equal(np.asarray(stored.convert("RGB")), pixels)
+    assert stored.mode == ("P" if colours <= 256 else "RGB")
 
 
 def test_colour_tables_run_from_low_to_high():

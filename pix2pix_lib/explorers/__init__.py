@@ -1,1 +1,4 @@
-"""Explorers: sliders, and a picture that follows the hand. One module each; see `base` for what they share."""
+"""Explorers: sliders, and a picture that follows them.
+
+One module each; see `base` for what they share.
+"""

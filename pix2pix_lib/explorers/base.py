@@ -1,8 +1,8 @@
-"""What the explorers share: controls with their ranges, the picture with its words, and what they do together.
+"""What the explorers share: controls with their ranges, and views with their words.
 
 An explorer is a set of controls and one pure function `draw` from their values to a `View`. It
 works without a kernel: `explorer.set(row=3)` returns the view that the sliders would show. In a
-notebook, an explorer as the last line of a cell shows its controls above the picture (`panel`).
+notebook, an explorer on the last line of a cell shows its controls above the picture (see `panel`).
 """
 
 import base64
@@ -23,7 +23,7 @@ from .panel import Panel
 
 @dataclass(frozen=True)
 class Slider:
-    """A number from `low` to `high` in steps of `step`; whole numbers if `step` is one."""
+    """A number from `low` to `high` in steps of `step`; a whole number if `step` is an int."""
 
     name: str
     label: str
@@ -37,7 +37,12 @@ class Slider:
         return isinstance(self.step, int)
 
     def check(self, value) -> None:
-        """Raise a ValueError that names the range if the value is outside of it, a TypeError if it is no number."""
+        """Check that a value is a number within the range.
+
+        Raises:
+            TypeError: if it is not a number, or not a whole one where only those are allowed.
+            InputError: if it is outside of the range, which the message names.
+        """
         if isinstance(value, bool) or not isinstance(value, int if self.is_whole else int | float):
             kind = "a whole number" if self.is_whole else "a number"
             raise TypeError(
@@ -48,7 +53,7 @@ class Slider:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several options; `ordered` ones are shown as a slider, the others as a list."""
+    """One of several options: a slider if they are `ordered`, a list if not."""
 
     name: str
     label: str
@@ -57,7 +62,11 @@ class Choice:
     ordered: bool = False
 
     def check(self, value) -> None:
-        """Raise a ValueError that names the options if the value is none of them."""
+        """Check that a value is one of the options.
+
+        Raises:
+            InputError: if it is not, with all of them.
+        """
         if value not in self.options:
             raise InputError(
                 f"{self.name} must be one of {', '.join(map(str, self.options))}; got {value!r}"
@@ -73,7 +82,11 @@ class Switch:
     start: bool = False
 
     def check(self, value) -> None:
-        """Raise a TypeError if the value is not True or False."""
+        """Check that a value is True or False.
+
+        Raises:
+            TypeError: if it is neither.
+        """
         if not isinstance(value, bool):
             raise TypeError(f"{self.name} must be True or False; got {value!r}")
 
@@ -82,14 +95,18 @@ Control = Slider | Choice | Switch
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise a ValueError that names the range if the value is outside of it."""
+    """Check that a value lies from `low` to `high`, both included.
+
+    Raises:
+        InputError: if it does not, with the range.
+    """
     if not low <= value <= high:
         raise InputError(f"{name} must be from {low} to {high}; got {value}")
 
 
 @dataclass(frozen=True)
 class Action:
-    """A button: `change` takes the explorer's values and returns those to set."""
+    """A button; `change` takes the explorer's values and returns those to set."""
 
     label: str
     change: Callable[[Mapping], Mapping]
@@ -97,7 +114,14 @@ class Action:
 
 @dataclass(frozen=True)
 class View:
-    """What one setting shows: a picture, the sentences with its numbers, those numbers, and the picture in words."""
+    """What one setting shows: a picture, and its words and numbers.
+
+    Args:
+        image: the picture.
+        text: sentences about it, with its numbers.
+        alt: the picture in words.
+        numbers: the same numbers, by name.
+    """
 
     image: Image.Image
     text: str
@@ -108,23 +132,24 @@ class View:
         return self.text
 
     def to_html(self) -> str:
-        """Return the picture as an <img> element that carries its words and needs no file."""
+        """Return the picture as a self-contained <img> element, with its words as `alt`."""
         buffer = io.BytesIO()
-        self.image.save(
-            buffer, "jpeg", quality=95, subsampling=0
-        )  # looks the same, in a sixth of PNG's time
+        # It looks the same as PNG and takes a sixth of the time.
+        self.image.save(buffer, "jpeg", quality=95, subsampling=0)
         data = base64.b64encode(buffer.getvalue()).decode()
         return (
             f'<img src="data:image/jpeg;base64,{data}" alt="{html.escape(self.alt)}" '
-            f'width="{self.image.width}" height="{self.image.height}" style="max-width:100%;height:auto">'
+            f'width="{self.image.width}" height="{self.image.height}" '
+            'style="max-width:100%;height:auto">'
         )
 
 
 class Explorer:
     """Controls and the picture that follows them.
 
-    A subclass names its controls, draws a `View` of their values, and may narrow ranges that depend
-    on other values.
+    A subclass names its controls and draws a `View` of their values. It may narrow the ranges of
+    sliders that depend on other values, see `limits`. Its docstring lists its controls, and what
+    `view.numbers` holds.
     """
 
     network_seconds = 0.0  # spent in networks for the last view, see `run_network`
@@ -137,23 +162,26 @@ class Explorer:
         self.panel: Panel | None = None
 
     def draw(self, **values) -> View:
-        """Return the view of these values; the explorer itself does not change."""
+        """Return the view of these values, without changing the explorer."""
         raise NotImplementedError
 
     def limits(self, values: Mapping) -> dict[str, tuple[float, float]]:
-        """Return (low, high) of the sliders whose range depends on other values; of the others it is their own."""
+        """Return (low, high) of each slider whose range depends on other values.
+
+        A slider that is not named keeps its own range.
+        """
         return {}
 
     def set(self, **values) -> View:
-        """Move controls, as a hand would, and return the new view.
+        """Move controls as a hand would, and return the new view.
 
-        A control that was not named and whose range has shrunk goes to the nearest value that is
-        left.
+        A control that was not named and whose range has shrunk moves to the nearest value still
+        allowed.
 
         Raises:
             TypeError: if there is no such control, or a value is of another kind.
-            InputError: if a value is not one of those that the control allows now, which the
-                message names.
+            InputError: if a control does not allow its value now; the message names those it
+                allows.
         """
         wanted = self._checked(values)
         self.network_seconds = 0.0
@@ -164,16 +192,20 @@ class Explorer:
         return view
 
     def range(self, name: str, values: Mapping | None = None) -> tuple[float, float]:
-        """Return (low, high) that a slider allows, with these values or the present ones."""
+        """Return (low, high) that a slider allows, with these values or else the present ones."""
         control = self.controls[name]
         return self.limits(self.values if values is None else values).get(
             name, (control.low, control.high)
         )
 
     def show_strip(self, *settings: Mapping, alt: str = "") -> None:
-        """Show the pictures of some settings below each other, as one figure that needs no kernel.
+        """Show the pictures of several settings below each other, as one figure.
 
-        What a setting does not name is as it is now. The explorer does not change.
+        The figure needs no kernel, and the explorer does not change.
+
+        Args:
+            settings: values by name; a control that is not named keeps its present value.
+            alt: the figure in words; by default those of the pictures, numbered.
         """
         views = [self.draw(**self._checked(setting)) for setting in settings]
         words = alt or " ".join(
@@ -182,14 +214,14 @@ class Explorer:
         show_picture(stack([view.image for view in views], [view.text for view in views]), words)
 
     def run_network(self, network: Callable, *inputs) -> Any:
-        """Return network(*inputs) and count the time, which the benchmark shows apart."""
+        """Return `network(*inputs)` and add its time, which the benchmark reports separately."""
         start = time.perf_counter()
         output = network(*inputs)
         self.network_seconds += time.perf_counter() - start
         return output
 
     def _checked(self, values: Mapping) -> dict:
-        """Return all values with these ones in place, each within what the others allow."""
+        """Return all values with the given ones in place, each within what the others allow."""
         unknown = values.keys() - self.controls.keys()
         if unknown:
             raise TypeError(

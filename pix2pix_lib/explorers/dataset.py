@@ -1,4 +1,4 @@
-"""Paired data: what resizing, cropping and mirroring do to one pair on its way from the file to the networks.
+"""Paired data: what resizing, cropping and mirroring do to a pair before the networks get it.
 
 Source: Isola et al. 2017, appendix 6.2 "Training details" (random jitter).
 """
@@ -29,32 +29,39 @@ from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
 
 SAMPLE = Path(__file__).parent.parent.parent / "data" / "sample"
-FILE_SIDE, CROP_SIDE = (
-    256,
-    128,
-)  # screen pixels of the images as they lie in the file, and of what the networks get
+# Screen pixels of the images as they lie in the file, and of what the networks get.
+FILE_SIDE, CROP_SIDE = 256, 128
 WEDGE = 14  # screen pixels of the mark in a corner
 COLOURS = (ORANGE, PURPLE)  # of input and target
 
 
 class DatasetExplorer(Explorer):
-    """One pair: the crops as boxes on the images of the file, and the (real_a, real_b) that the networks get.
+    """One pair: both images in the file with the boxes of their crops, and what the networks get.
 
-    Controls: `index` of the pair, `direction`, `seed` of the random numbers, `load_size` to which
-        both images are
-    resized before the crop, `flip` (mirror half of the time), and `together`: one draw for both
-    images, as `PairedDataset` does it, or one for each. `numbers` holds `index`; `input_is_a`, the
-    direction; `file_size`, (height, width) of each image in the file, and `load_size`; for input
-    and target `corner_a`, `corner_b` (row and column in the resized image), `flipped_a`,
-    `flipped_b`, `box_a`, `box_b` (top, left, bottom, right in pixels of the file); and whether the
-    crops are the same: `fits`.
+    Controls:
+        index: the pair.
+        direction: "AtoB" or "BtoA".
+        seed: of the random numbers.
+        load_size: side to which both images are resized before the crop.
+        flip: mirror half of the time.
+        together: one draw for both images, as in `PairedDataset`, or one for each.
+
+    Numbers:
+        index: the pair.
+        input_is_a: whether A is the input, as in "AtoB".
+        file_size: (height, width) of each image in the file.
+        load_size: as the control.
+        corner_a, corner_b: (row, column) of the crops of input and target in the resized images.
+        flipped_a, flipped_b: whether they are mirrored.
+        box_a, box_b: the crops as (top, left, bottom, right) in pixels of the file.
+        fits: whether both crops are the same.
 
     Args:
         pairs: what `data.find_pairs` returns; by default the pairs that ship with the course.
         size: side of the crop in pixels, 16 to 512.
 
     Raises:
-        InputError: if there is no pair, or the size is out of its range; and as `data.read_pair`.
+        InputError: if there is no pair, or the size is out of range; and as `data.read_pair`.
         FileNotFoundError: if a file, or the sample that ships, is missing.
     """
 
@@ -81,7 +88,10 @@ class DatasetExplorer(Explorer):
     def item(
         self, index: int, direction: str, seed: int, load_size: int, flip: bool, together: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return (real_a, real_b), (3, size, size) in [-1, 1]; if `together`, as a `PairedDataset` after this seed."""
+        """Return (real_a, real_b), each (3, size, size) in [-1, 1].
+
+        With `together` they are what a `PairedDataset` gives after `torch.manual_seed(seed)`.
+        """
         draws = draw_jitters(seed, load_size, self.size, flip, together)
         images = in_direction(self.resized(index, load_size), direction)
         real_a, real_b = (
@@ -131,9 +141,10 @@ class DatasetExplorer(Explorer):
             ]
         )
         alt = (
-            f"Left, both images of file {name} with a frame around the part that is cropped from each. Right, "
-            f"real_a and real_b, {self.size}x{self.size} pixels, the places of both crops, and both laid over each "
-            f"other: {'they fit' if numbers['fits'] else 'they do not fit'}. {text}"
+            f"Left, both images of file {name} with a frame around the part that is cropped from "
+            f"each. Right, real_a and real_b, {self.size}x{self.size} pixels, the places of both "
+            "crops, and both laid over each other: "
+            f"{'they fit' if numbers['fits'] else 'they do not fit'}. {text}"
         )
         return View(image, text, alt, numbers)
 
@@ -148,16 +159,17 @@ class DatasetExplorer(Explorer):
 
 
 def in_direction(pair: tuple, direction: str) -> tuple:
-    """Return what belongs to (A, B) as what belongs to (input, target), or the other way round: it is the same turn."""
+    """Turn what belongs to (A, B) into (input, target), or back: the swap is the same."""
     return pair if direction == "AtoB" else pair[::-1]
 
 
 def draw_jitters(
     seed: int, load_size: int, size: int, flip: bool, together: bool
 ) -> tuple[Jitter, Jitter]:
-    """Return the jitter of input and target after `torch.manual_seed(seed)`: one for both, or one for each.
+    """Return the jitter of input and target: one draw for both if `together`, or one for each.
 
-    The random numbers of the caller go on as if nothing had been drawn.
+    The draws are those that follow `torch.manual_seed(seed)`; the caller's random state is
+    unchanged.
     """
     with SeededRandom(seed):
         first, second = (draw_jitter((load_size, load_size), (size, size), flip) for _ in range(2))
@@ -180,9 +192,9 @@ def box_in_file(
 def draw_file(
     image: Tensor, box: tuple[float, float, float, float], flipped: bool, colour: str
 ) -> Image.Image:
-    """Return an image of the file, uint8, with a frame around a box of its pixels.
+    """Draw a uint8 image of the file with a frame around a box of its pixels.
 
-    The corner of the frame that will be the upper left one is marked: the right one if the crop is
+    A mark shows which corner of the frame will be the upper left one: the right one if the crop is
     mirrored.
     """
     picture = drawing.photo(to_float(image), FILE_SIDE)
@@ -196,7 +208,10 @@ def draw_file(
 def mark_corner(
     image: Image.Image, corner: tuple[int, int], inwards: int, colour: str
 ) -> Image.Image:
-    """Return the picture with a wedge in an upper corner, to the right (`inwards` 1) or to the left (-1) of it."""
+    """Return the picture with a wedge in an upper corner.
+
+    The wedge reaches from the corner to the right (`inwards` 1) or to the left (-1).
+    """
     (x, y), marked = corner, image.copy()
     wedge = [(x, y), (x + inwards * WEDGE, y), (x, y + WEDGE)]
     ImageDraw.Draw(marked).polygon(wedge, fill=colour, outline="white")
@@ -206,7 +221,7 @@ def mark_corner(
 def draw_results(
     real_a: Tensor, real_b: Tensor, draws: tuple[Jitter, Jitter], spare: int
 ) -> Image.Image:
-    """Return what the networks get, above the places of the crops and both images laid over each other."""
+    """Draw what the networks get, above the places of the crops and both images overlaid."""
     crops = [drawing.photo(image, CROP_SIDE) for image in (real_a, real_b)]
     marked = [mark_corner(crop, (0, 0), 1, colour) for crop, colour in zip(crops, COLOURS)]
     both = drawing.blend(*crops, 0.5)
@@ -219,32 +234,34 @@ def draw_results(
 
 
 def draw_corners(draws: tuple[Jitter, Jitter], spare: int) -> Image.Image:
-    """Return a map of all places of a crop's upper left corner, 0 to `spare` down and across, with those drawn."""
+    """Draw a map of where a crop's upper left corner can lie, and mark where it was drawn.
+
+    The corner lies from 0 to `spare` pixels down and across.
+    """
     chart = Image.new("RGB", (CROP_SIDE, CROP_SIDE), "white")
     draw, low, high = ImageDraw.Draw(chart), 32, CROP_SIDE - 12
     draw.rectangle((low - 10, low - 10, high + 10, high + 10), outline="#999999")
     for place, label in [(low, "0"), (high, str(spare))][: 1 + (spare > 0)]:
         draw.text((place, 4), label, drawing.INK, drawing.font(13), anchor="mt")
         draw.text((18, place), label, drawing.INK, drawing.font(13), anchor="rm")
-    for jitter, colour, radius in zip(
-        draws[::-1], COLOURS[::-1], (8, 4)
-    ):  # the input's dot lies in the target's
+    # The input's dot is drawn inside the target's.
+    for jitter, colour, radius in zip(draws[::-1], COLOURS[::-1], (8, 4)):
         x, y = (low + (high - low) * place / max(spare, 1) for place in (jitter.left, jitter.top))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline="white")
     return chart
 
 
 def describe_pair(name: str, direction: str, size: tuple[int, int], load_size: int) -> str:
-    """Return which side is what, and what happens to its size."""
+    """Return which image is the input and which the target, and how both are resized."""
     given, wanted = in_direction(("A", "B"), direction)
     return (
-        f"File {name}, {direction}: {given} is the input (real_a), {wanted} the target (real_b). Both are resized "
-        f"from {size[0]}x{size[1]} to {load_size}x{load_size}."
+        f"File {name}, {direction}: {given} is the input (real_a), {wanted} the target (real_b). "
+        f"Both are resized from {size[0]}x{size[1]} to {load_size}x{load_size}."
     )
 
 
 def describe_draws(draws: tuple[Jitter, Jitter], seed: int, size: int, together: bool) -> str:
-    """Return where the crops lie, and what it means for the pair if there are two."""
+    """Return where the crops lie and, if there were two draws, whether the pair still fits."""
     first, second = (
         f"row {draw.top}, column {draw.left}, {'mirrored' if draw.flipped else 'not mirrored'}"
         for draw in draws
@@ -254,4 +271,7 @@ def describe_draws(draws: tuple[Jitter, Jitter], seed: int, size: int, together:
     verdict = (
         "By chance they fit." if draws[0] == draws[1] else "They no longer fit: the pair is ruined."
     )
-    return f"Two draws with seed {seed}: the input is cropped at {first}, the target at {second}. {verdict}"
+    return (
+        f"Two draws with seed {seed}: the input is cropped at {first}, the target at {second}. "
+        f"{verdict}"
+    )

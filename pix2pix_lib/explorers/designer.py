@@ -1,4 +1,4 @@
-"""Design a facade: sliders or rectangles make a label map, and the trained generator paints it at once."""
+"""Design a facade: sliders or rectangles make a label map, and the trained generator paints it."""
 
 import functools
 from collections import Counter
@@ -40,25 +40,23 @@ from .drawing import INK, font, outline, photo, row
 
 SIZE = 128  # pixels of a label map: what the generator that ships was trained on
 SIDE = 256  # screen pixels of a picture
-GROUND, ROOF = (
-    GRID - 64,
-    120,
-)  # where the house stands and how high its roof is, in units of `facades.plans`
+# Where the house stands and how high its roof is, in units of `facades.plans`.
+GROUND, ROOF = GRID - 64, 120
 RANGES = {"floors": (2, 6), "columns": (2, 7), "window_width": (20, 80), "window_height": (30, 70)}
 COUNTED = {"windows": WINDOW, "blinds": BLIND, "balconies": BALCONY, "doors": DOOR, "shops": SHOP}
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # From sliders to a label map
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Design:
-    """A facade in eight numbers, within what the generator has seen in training, and a little beyond.
+    """A facade in eight numbers, which go a little beyond what the generator saw in training.
 
     Args:
-        floors: 2 to 6, with the ground floor.
+        floors: 2 to 6, the ground floor included.
         columns: 2 to 7 bays, each with a window on every upper floor.
         window_width: percent of a bay, 20 to 80.
         window_height: percent of a floor, 30 to 70.
@@ -96,12 +94,15 @@ def design_limits(values: Mapping) -> dict[str, tuple[int, int]]:
 
 
 def design_classes(design: Design, size: int = SIZE) -> np.ndarray:
-    """Return the class map of a design: (size, size) uint8 with values in 0..11, as in `facades.CLASS_NAMES`."""
+    """Return the class map of a design: (size, size) uint8 in 0..11, see `facades.CLASS_NAMES`."""
     return class_map(design_plan(design), size)
 
 
 def design_plan(design: Design) -> Plan:
-    """Lay a design out as `facades.plans` does, its proportions in the middle of what is drawn at random there."""
+    """Lay out a design as `facades.plans` lays out a building.
+
+    Its proportions are in the middle of what is drawn at random there.
+    """
     height = min(GROUND - ROOF - 48, max(640, 205 * design.floors))
     width = min(GRID, max(600, 230 * design.columns))
     top, left = GROUND - height, (GRID - width) // 2
@@ -131,9 +132,8 @@ def _window_parts(design: Design, top: int, bottom: int, left: int, right: int) 
     """Return a window in the middle of its bay, its hood and sill, and its shutters."""
     middle = top + (bottom - top) * 52 // 100
     half_height, half_width = (
-        (bottom - top) * design.window_height // 200,
-        (right - left) * design.window_width // 200,
-    )
+        (bottom - top) * design.window_height // 200, (right - left) * design.window_width // 200
+    )  # fmt: skip
     upper, lower = middle - half_height, middle + half_height
     x0, x1 = (left + right) // 2 - half_width, (left + right) // 2 + half_width
     parts = [
@@ -142,9 +142,8 @@ def _window_parts(design: Design, top: int, bottom: int, left: int, right: int) 
         Part(SILL, lower, x0 - 14, lower + 22, x1 + 14),
     ]
     if design.shutters:
-        side = min(
-            max(28, (x1 - x0) * 44 // 100), x0 - left - 4
-        )  # no wider than the wall beside the window
+        # No wider than the wall beside the window.
+        side = min(max(28, (x1 - x0) * 44 // 100), x0 - left - 4)
         parts += [
             Part(BLIND, upper, x0 - side, lower, x0),
             Part(BLIND, upper, x1, lower, x1 + side),
@@ -160,7 +159,7 @@ def _balcony(top: int, bottom: int, left: int, right: int) -> Part:
 
 
 def _ground_parts(design: Design, top: int, bays: list[tuple[int, int]]) -> list[Part]:
-    """Return the door, the shops, and a window in every other bay of the ground floor."""
+    """Return the door, the shops, and a window in each remaining bay of the ground floor."""
     parts, shops_left, height = [], design.shops, GROUND - top
     for number, (left, right) in enumerate(bays, start=1):
         if number == design.door:
@@ -175,7 +174,7 @@ def _ground_parts(design: Design, top: int, bays: list[tuple[int, int]]) -> list
 
 
 def class_shares(classes: np.ndarray) -> dict[str, float]:
-    """Return the share of each class among the pixels of a class map."""
+    """Return the share of each class among the pixels of a class map, {class name: 0 to 1}."""
     counts = np.bincount(classes.ravel(), minlength=len(CLASS_NAMES))
     return {name: count / classes.size for name, count in zip(CLASS_NAMES, counts.tolist())}
 
@@ -186,15 +185,15 @@ def label_tensor(classes: np.ndarray) -> Tensor:
 
 
 def paint_box(classes: np.ndarray, kind: str, box: PixelBox) -> np.ndarray:
-    """Return the class map with one class in a box of pixels; the map itself does not change."""
+    """Return a copy of the class map with one class painted into a box of pixels."""
     painted = classes.copy()
     painted[box.top : box.bottom, box.left : box.right] = CLASS_NAMES.index(kind)
     return painted
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The pictures
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def draw_map(classes: np.ndarray) -> Image.Image:
@@ -203,7 +202,10 @@ def draw_map(classes: np.ndarray) -> Image.Image:
 
 
 def draw_legend(shares: Mapping[str, float], width: int = 190) -> Image.Image:
-    """Draw the colour, name and share of each class, one a line; those that are nowhere on the map in grey."""
+    """Draw the colour, name and share of each class, one per line.
+
+    Classes that are nowhere on the map are grey.
+    """
     legend, step = Image.new("RGB", (width, SIDE), "white"), SIDE / len(shares)
     draw = ImageDraw.Draw(legend)
     for number, (name, share) in enumerate(shares.items()):
@@ -220,16 +222,16 @@ def draw_legend(shares: Mapping[str, float], width: int = 190) -> Image.Image:
     return legend
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The explorers
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 class MapExplorer(Explorer):
-    """What both panels share: a generator that paints class maps, each map once.
+    """What both designers share: a generator that paints each class map once.
 
     Raises:
-        TypeError: if the generator is no network.
+        TypeError: if the generator is not a network.
         InputError: if it cannot take maps of this size.
     """
 
@@ -245,7 +247,10 @@ class MapExplorer(Explorer):
         super().__init__(controls, actions)
 
     def fake_b(self, classes: np.ndarray) -> Tensor:
-        """Return the generator's image of a class map, (3, H, W) in [-1, 1], as `inference.translate` makes it."""
+        """Return the generator's image of a class map, (3, H, W) in [-1, 1].
+
+        `inference.translate` makes it.
+        """
         return self._fake_b(classes.tobytes(), classes.shape)
 
     def _fake_b_now(self, pixels: bytes, shape: tuple[int, int]) -> Tensor:
@@ -255,15 +260,18 @@ class MapExplorer(Explorer):
 
 
 class FacadeDesigner(MapExplorer):
-    """Sliders build a label map, and the generator paints it.
+    """Build a label map with sliders, and let the generator paint it.
+
+    `classes` is the map that is shown, (size, size) uint8.
+
+    Numbers:
+        floors, columns, ...: the values of the controls.
+        windows, blinds, balconies, doors, shops: how many there are.
+        shares: of the pixels, {class name: 0 to 1}.
 
     Args:
-        generator: a `UNet` from label maps to photos; the trained one that ships, if none is given.
+        generator: a `UNet` from label maps to photos; by default the trained one that ships.
         size: pixels of the label map, a multiple of 2^depth of the generator.
-
-    `numbers`: the values of the controls, how many windows, blinds, balconies, doors and shops
-        there are, and `shares`
-    of the pixels, {class name: 0 to 1}. `classes` is the map that is shown, (size, size) uint8.
     """
 
     def __init__(self, generator: UNet | None = None, size: int = SIZE):
@@ -274,27 +282,22 @@ class FacadeDesigner(MapExplorer):
                 Slider("floors", "floors", *RANGES["floors"], Design.floors),
                 Slider("columns", "columns", *RANGES["columns"], Design.columns),
                 Slider(
-                    "window_width", "window width", *RANGES["window_width"], Design.window_width, 5
+                    "window_width", "window width",
+                    *RANGES["window_width"], Design.window_width, 5,
                 ),
                 Slider(
-                    "window_height",
-                    "window height",
-                    *RANGES["window_height"],
-                    Design.window_height,
-                    2,
+                    "window_height", "window height",
+                    *RANGES["window_height"], Design.window_height, 2,
                 ),
                 Slider(
-                    "balcony_floors",
-                    "balcony floors",
-                    0,
-                    RANGES["floors"][1] - 1,
-                    Design.balcony_floors,
+                    "balcony_floors", "balcony floors",
+                    0, RANGES["floors"][1] - 1, Design.balcony_floors,
                 ),
                 Slider("door", "door", 0, RANGES["columns"][1], Design.door),
                 Slider("shops", "shops", 0, RANGES["columns"][1], Design.shops),
                 Switch("shutters", "shutters", Design.shutters),
             ],
-        )
+        )  # fmt: skip
 
     @property
     def classes(self) -> np.ndarray:
@@ -315,12 +318,14 @@ class FacadeDesigner(MapExplorer):
             draw_legend(numbers["shares"]),
         ]
         text = (
-            f"{values['floors']} floors and {values['columns']} columns: {_list_counts(counts)}.\nThe map is "
-            f"{numbers['shares']['facade']:.0%} facade, {numbers['shares']['window']:.0%} window."
+            f"{values['floors']} floors and {values['columns']} columns: {_list_counts(counts)}.\n"
+            f"The map is {numbers['shares']['facade']:.0%} facade, "
+            f"{numbers['shares']['window']:.0%} window."
         )
         alt = (
-            f"Left the label map of a house with {values['floors']} floors and {values['columns']} columns: "
-            f"{_list_counts(counts)}. Right the generator's image of it, then the classes with their colours."
+            f"Left the label map of a house with {values['floors']} floors and {values['columns']} "
+            f"columns: {_list_counts(counts)}. Right the generator's image of it, then the classes "
+            "with their colours."
         )
         return View(
             row(panels, ["your label map", "the generator's image", "classes"]), text, alt, numbers
@@ -328,7 +333,7 @@ class FacadeDesigner(MapExplorer):
 
 
 def _list_counts(counts: Mapping[str, int]) -> str:
-    """Return for example '14 windows, 1 door, no shops'."""
+    """Return for example "14 windows, 1 door, no shops"."""
     words = [
         f"{count or 'no'} {name if count != 1 else _singular(name)}"
         for name, count in counts.items()
@@ -344,25 +349,26 @@ Rectangle = tuple[str, PixelBox]  # a class and where it is painted
 
 
 class RectanglePainter(MapExplorer):
-    """Move a rectangle of one class over a label map and see what the generator makes of it; keep it, or not.
+    """Move a rectangle of one class over a label map and see what the generator makes of it.
 
-    The map is drawn with the rectangle framed on it, then the generator's images without and with
-    the rectangle. `paint`, `undo` and `clear`, which are also the buttons, change the rectangles
-    that are kept, `painted`. They belong to the explorer's state as the values of the controls do.
+    The map is shown with a frame around the rectangle, then the generator's images without and with
+    the rectangle. `paint`, `undo` and `clear`, also as buttons, change the rectangles that are
+    kept, `painted`. These are part of the explorer's state, as the values of the controls are.
+
+    Numbers:
+        kind, top, left, height, width: the rectangle, in pixels.
+        painted: how many rectangles are kept.
+        shares: of the pixels of the map with the rectangle, {class name: 0 to 1}.
+        change_inside, change_outside: mean absolute difference in [0, 2] that the rectangle makes
+            in the image, within its own pixels and in all others.
 
     Args:
-        classes: (H, W) integers in 0..11, the map to paint on; the first map of `FacadeDesigner`,
-            if none is given.
-        generator: a `UNet` from label maps to photos; the trained one that ships, if none is given.
-
-    `numbers`: kind, top, left, height and width of the rectangle in pixels; painted (how many are
-        kept); shares of the
-    pixels of the map with the rectangle; change_inside and change_outside, the mean absolute
-    difference in [0, 2] that the rectangle makes in the image, within its own pixels and in all
-    others.
+        classes: (H, W) integers in 0..11, the map to paint on; by default the first map of
+            `FacadeDesigner`.
+        generator: a `UNet` from label maps to photos; by default the trained one that ships.
 
     Raises:
-        InputError: if the map is not of that kind.
+        InputError: if the map has another shape or other values.
     """
 
     def __init__(self, classes: np.ndarray | None = None, generator: UNet | None = None):
@@ -390,7 +396,7 @@ class RectanglePainter(MapExplorer):
         return self.set(**self._add(self.values))
 
     def undo(self) -> View:
-        """Take the rectangle that was kept last off the map, if there is one, and return the new view."""
+        """Take the last rectangle kept off the map, if there is one, and return the new view."""
         return self.set(**self._remove_last(self.values))
 
     def clear(self) -> View:
@@ -446,7 +452,7 @@ def _rectangle(values: Mapping) -> Rectangle:
 
 
 def _mean(values: np.ndarray) -> float:
-    """Return the mean, 0 of nothing: a rectangle may cover the whole map."""
+    """Return the mean, or 0 if there are no values: a rectangle may cover the whole map."""
     return float(values.mean()) if values.size else 0.0
 
 
@@ -459,29 +465,31 @@ def _checked_map(classes: np.ndarray) -> np.ndarray:
         or classes.max() >= len(CLASS_NAMES)
     ):
         raise InputError(
-            f"expected a class map, (H, W) integers from 0 to {len(CLASS_NAMES) - 1}; got {classes.dtype} "
-            f"of shape {classes.shape}; facades.colour_to_classes makes one from a label map in colours"
+            f"expected a class map, (H, W) integers from 0 to {len(CLASS_NAMES) - 1}; got "
+            f"{classes.dtype} of shape {classes.shape}; facades.colour_to_classes makes one from a "
+            "label map in colours"
         )
     return classes.astype(np.uint8)
 
 
 def _painter_text(numbers: Mapping) -> str:
     return (
-        f"{_describe(numbers)}.\nIt changes the image by {numbers['change_inside']:.3f} inside the frame and by "
+        f"{_describe(numbers)}.\n"
+        f"It changes the image by {numbers['change_inside']:.3f} inside the frame and by "
         f"{numbers['change_outside']:.3f} outside, on a scale from 0 to 2."
     )
 
 
 def _painter_alt(numbers: Mapping) -> str:
     return (
-        f"A label map with a framed rectangle, {_describe(numbers)}; the generator's image without it and with it. "
-        f"They differ by {numbers['change_inside']:.3f} inside the frame and by {numbers['change_outside']:.3f} "
-        f"outside."
+        f"A label map with a framed rectangle, {_describe(numbers)}; the generator's image without "
+        f"it and with it. They differ by {numbers['change_inside']:.3f} inside the frame and by "
+        f"{numbers['change_outside']:.3f} outside."
     )
 
 
 def _describe(numbers: Mapping) -> str:
     return (
-        f"{numbers['kind']}, {numbers['height']}x{numbers['width']} pixels from row {numbers['top']}, column "
-        f"{numbers['left']} (painted before: {numbers['painted']})"
+        f"{numbers['kind']}, {numbers['height']}x{numbers['width']} pixels from row "
+        f"{numbers['top']}, column {numbers['left']} (painted before: {numbers['painted']})"
     )

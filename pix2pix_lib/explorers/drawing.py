@@ -1,9 +1,8 @@
-"""Drawing with Pillow: arrays in, pictures out. Ten times faster than a figure, which is what a slider needs.
+"""Drawing with Pillow: arrays in, pictures out.
 
-Pictures are RGB on white, at most `WIDTH` pixels wide. Maps are drawn with colour tables that the
-colour-blind can
-read: cividis from low to high, PuOr with white at zero where the sign matters (orange below, purple
-    above).
+It is ten times faster than a figure, which is what a slider needs. Pictures are RGB on white, at
+most `WIDTH` pixels wide. Maps are drawn with colour tables that the colour-blind can read: cividis
+from low to high, and PuOr with white at zero where the sign matters (orange below, purple above).
 """
 
 import copy
@@ -31,19 +30,19 @@ def font(size: int = TEXT) -> ImageFont.FreeTypeFont:
 
 
 def enlarge(image: Image.Image, width: int, height: int) -> Image.Image:
-    """Enlarge a picture pixel by pixel, so that each pixel stays a sharp square."""
+    """Enlarge a picture to width x height pixels; each of its pixels stays a sharp square."""
     return image.resize((width, height), Image.Resampling.NEAREST)
 
 
 def photo(image: Tensor, side: int = 256) -> Image.Image:
-    """Return a (1 or 3, H, W) image in [-1, 1] as an RGB picture, its longer side `side` pixels long."""
+    """Return a (1 or 3, H, W) image in [-1, 1] as an RGB picture, its longer side `side` pixels."""
     picture = to_pil(image).convert("RGB")
     scale = side / max(picture.size)
     return enlarge(picture, round(picture.width * scale), round(picture.height * scale))
 
 
 def smooth_photo(image: Tensor, side: int) -> Image.Image:
-    """Return a picture as `photo` does, but smooth: for a side that is no multiple of its pixels."""
+    """Return a smooth picture instead of `photo`'s, for a side that is no multiple of its pixels."""
     picture = photo(image, max(image.shape[1:]))
     scale = side / max(picture.size)
     return picture.resize(
@@ -52,13 +51,16 @@ def smooth_photo(image: Tensor, side: int) -> Image.Image:
 
 
 def heat(values: np.ndarray, low: float, high: float, table: str = "cividis") -> Image.Image:
-    """Return an (H, W) array as a picture of one pixel a value, colours from `low` to `high`; others are clipped."""
+    """Return an (H, W) array as a picture of one pixel per value.
+
+    The colours run from `low` to `high`; values beyond are clipped.
+    """
     share = (np.asarray(values, np.float32) - low) / (high - low if high > low else 1.0)
     return Image.fromarray(colour_table(table)[(share.clip(0, 1) * 255).round().astype(np.uint8)])
 
 
 def diverging(values: np.ndarray, reach: float) -> Image.Image:
-    """Return an (H, W) array as a picture: white at 0, orange down to -reach, purple up to +reach."""
+    """Return an (H, W) array as a picture: white at 0, orange to -reach, purple to +reach."""
     return heat(values, -reach, reach, "PuOr")
 
 
@@ -67,8 +69,8 @@ def outline(
 ) -> Image.Image:
     """Return the picture with a frame around a box of image pixels, `scale` screen pixels each.
 
-    The frame has a white line inside and outside, so that it is seen on every ground. What lies
-    outside of the picture is not drawn; see `place_on_margin` for boxes that do.
+    The frame has a white line inside and outside, so that it is visible on any background. What
+    lies outside the picture is not drawn; see `place_on_margin` for boxes that do.
     """
     left, top, right, bottom = (
         round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom)
@@ -83,13 +85,20 @@ def outline(
 def widened(
     top: float, left: float, side: float, least: float = 6
 ) -> tuple[float, float, float, float]:
-    """Return the box of a cell, grown around its middle to a side that can be seen."""
+    """Return the box of a cell, grown around its middle to a side that can be seen.
+
+    Returns:
+        (top, left, bottom, right), each side at least `least` long.
+    """
     more = max(0, least - side) / 2
     return top - more, left - more, top + side + more, left + side + more
 
 
 def place_on_margin(image: Image.Image, margin: int, colour: str = "#dddddd") -> Image.Image:
-    """Return the picture with a margin of this many screen pixels: the padding that patches at the border see."""
+    """Return the picture with a margin of this many screen pixels.
+
+    The margin is the padding that patches at the border see.
+    """
     wider = Image.new("RGB", (image.width + 2 * margin, image.height + 2 * margin), colour)
     wider.paste(image, (margin, margin))
     return wider
@@ -101,7 +110,7 @@ def blend(below: Image.Image, above: Image.Image, opacity: float) -> Image.Image
 
 
 def colour_bar(table: str, low: str, high: str, height: int, width: int = 16) -> Image.Image:
-    """Return an upright scale of a colour table, with what its lower and upper end mean written beside it."""
+    """Return an upright scale of a colour table, with what its two ends mean written beside it."""
     ramp = Image.fromarray(colour_table(table)[::-1][:, None])
     space = max(font(13).getlength(low), font(13).getlength(high))
     bar = Image.new("RGB", (width + 8 + round(space), height), "white")
@@ -115,7 +124,10 @@ def colour_bar(table: str, low: str, high: str, height: int, width: int = 16) ->
 def scale_below(
     picture: Image.Image, table: str, marks: Sequence[str], height: int = 10
 ) -> Image.Image:
-    """Return the picture with its colour table along its lower edge, and what low end, middle and high end mean."""
+    """Return the picture with its colour table along its lower edge.
+
+    `marks` say what the low end, the middle and the high end mean.
+    """
     whole = Image.new("RGB", (picture.width, picture.height + height + 24), "white")
     whole.paste(picture, (0, 0))
     whole.paste(
@@ -129,7 +141,10 @@ def scale_below(
 
 
 def row(panels: Sequence[Image.Image], titles: Sequence[str] = (), gap: int = GAP) -> Image.Image:
-    """Lay pictures side by side, tops in line, each with its title above (wrapped to the picture's width)."""
+    """Lay pictures side by side, their tops aligned, each with its title above.
+
+    Titles are wrapped to the width of their picture.
+    """
     wrapped = [_wrap(title, panel.width) for title, panel in zip(titles, panels)]
     above = max((len(lines) for lines in wrapped), default=0) * (TEXT + 5)
     width = sum(panel.width for panel in panels) + gap * (len(panels) - 1)
@@ -147,7 +162,10 @@ def row(panels: Sequence[Image.Image], titles: Sequence[str] = (), gap: int = GA
 def stack(
     pictures: Sequence[Image.Image], captions: Sequence[str] = (), gap: int = GAP
 ) -> Image.Image:
-    """Lay pictures below each other, left edges in line, each with its caption above (wrapped to the whole width)."""
+    """Lay pictures below each other, their left edges aligned, each with its caption above.
+
+    Captions are wrapped to the whole width.
+    """
     width = max(picture.width for picture in pictures)
     blocks = [
         [_text_block(caption, width), picture] for caption, picture in zip(captions, pictures)
@@ -186,11 +204,16 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 class Chart:
-    """Curves, points and arrows over an x axis, drawn at twice the size and halved, so that slanted lines are smooth.
+    """Curves, points and arrows over an x axis.
 
-    `width` and `height` are those of the finished picture, axis labels included; `xs` and `ys` are
-    the ranges shown, and `x_ticks`, `y_ticks` the values written beside the axes. What lies outside
-    of the ranges is cut off.
+    The chart is drawn at twice its size and halved, so that slanted lines are smooth. What lies
+    outside the ranges is cut off.
+
+    Args:
+        width, height: size of the finished picture in pixels, axis labels included.
+        xs, ys: the ranges shown, (low, high).
+        x_ticks, y_ticks: the values written beside the axes.
+        x_label: the name of the x axis.
     """
 
     LEFT, RIGHT, TOP, BELOW = 34, 10, 6, 42  # screen pixels around the field of the curves
@@ -206,12 +229,8 @@ class Chart:
         x_label: str = "",
     ):
         self.xs, self.ys, self.x_ticks, self.y_ticks, self.x_label = (
-            xs,
-            ys,
-            x_ticks,
-            y_ticks,
-            x_label,
-        )
+            xs, ys, x_ticks, y_ticks, x_label,
+        )  # fmt: skip
         self.size = width, height
         self.field = Image.new(
             "RGB",
@@ -232,14 +251,17 @@ class Chart:
         return chart
 
     def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return where a value lies in the finished picture, in pixels from its upper left corner."""
+        """Return (x, y) of a value in the finished picture, pixels from its upper left corner."""
         across, down = self._place(x, y)
         return self.LEFT + across / 2, self.TOP + down / 2
 
     def curve(
         self, xs: Sequence[float], ys: Sequence[float], colour: str, dash: int = 0, width: int = 5
     ) -> None:
-        """Draw a line through points; if `dash` is not 0, of pieces that long in screen pixels, with such gaps."""
+        """Draw a line through points, dashed if `dash` is not 0.
+
+        The dashes and the gaps between them are `dash` screen pixels long.
+        """
         points = [self._place(x, y) for x, y in zip(xs, ys)]
         for piece in _dashes(points, 2 * dash) if dash else [points]:
             self.pen.line(piece, fill=colour, width=width, joint="curve")
@@ -252,7 +274,11 @@ class Chart:
         )
 
     def arrow(self, x: float, y: float, length: float, colour: str) -> None:
-        """Draw an arrow along the x axis from a point, `length` in values of x; a very short one is left out."""
+        """Draw an arrow along the x axis from a point; a very short one is left out.
+
+        Args:
+            length: in values of x; negative to the left.
+        """
         (start, down), (end, _) = self._dot(x, y), self._place(x + length, y)
         end = min(max(end, 4), self.field.width - 4)
         if abs(end - start) < 8:
@@ -271,11 +297,8 @@ class Chart:
         for x in self.x_ticks:
             draw.text(
                 (self.place(x, 0)[0], self.size[1] - self.BELOW + 3),
-                f"{x:g}",
-                INK,
-                font(13),
-                anchor="mt",
-            )
+                f"{x:g}", INK, font(13), anchor="mt",
+            )  # fmt: skip
         for y in self.y_ticks:
             draw.text((self.LEFT - 5, self.place(0, y)[1]), f"{y:g}", INK, font(13), anchor="rm")
         middle = (self.LEFT + self.size[0] - self.RIGHT) / 2
@@ -283,12 +306,12 @@ class Chart:
         return whole
 
     def _dot(self, x: float, y: float) -> tuple[float, float]:
-        """Return where the middle of a value's dot lies in the field: where the value does, or as near as it can be."""
+        """Return the middle of a value's dot in the field: its place, or the nearest possible."""
         across, down = self._place(x, y)
         return across, min(max(down, 14), self.field.height - 14)
 
     def _place(self, x: float, y: float) -> tuple[float, float]:
-        """Return where a value lies in the field, in its pixels."""
+        """Return where a value lies in the field, in pixels of the field."""
         across = (x - self.xs[0]) / (self.xs[1] - self.xs[0]) * self.field.width
         down = (self.ys[1] - y) / (self.ys[1] - self.ys[0]) * self.field.height
         return across, down

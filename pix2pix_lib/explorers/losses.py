@@ -1,7 +1,7 @@
-"""Losses: the value and the slope of every objective at a logit of your choice, and how lambda shares out G's work.
+"""Losses: value and slope of every objective at a logit, and how lambda divides G's work.
 
 Source: Isola et al. 2017, section 3.1; Goodfellow et al. 2014; Mao et al. 2017; Lim and Ye 2017;
-    Arjovsky et al. 2017.
+Arjovsky et al. 2017.
 """
 
 import functools
@@ -26,29 +26,33 @@ FREE = {  # logits of a real and a generated patch at which D pays nothing for t
     "hinge": (1.0, -1.0),
     "wasserstein": (0.0, 0.0),
 }
-STEP = 3  # of the arrows: so many times the slope, downhill
-CHART, BARS, HEIGHT = (
-    320,
-    224,
-    270,
-)  # screen pixels: width of a chart and of the bars, height of each
+STEP = 3  # length of an arrow in multiples of the slope; it points downhill
+CHART, BARS, HEIGHT = 320, 224, 270  # screen pixels: width of a chart, of the bars, height of each
 
 
 class LossExplorer(Explorer):
-    """D's and G's losses over the logit, with value and slope at one point, and the two parts of G's loss.
+    """D's and G's losses over the logit, value and slope at one point, and both parts of G's loss.
 
-    Controls: `objective`; D's logits for a real patch, `real`, and for a generated one, `fake`; the
-        mean absolute
-    error `l1` of the generated image and its weight `lambda_l1`; `steepness`, the sum over all
-    values of fake_b of |d logit / d value|; and `minimax`, which adds what G could minimise
-    instead: minus D's term (with vanilla the saturating form).
+    Controls:
+        objective: one of `losses.OBJECTIVES`.
+        real, fake: D's logit for a real patch, and for a generated one.
+        l1: mean absolute error of the generated image.
+        lambda_l1: its weight.
+        steepness: sum over all values of fake_b of |d logit / d value|.
+        minimax: add what G could minimise instead, minus D's term; with vanilla this is the
+            saturating form.
 
-    `numbers` holds `loss_real` and `loss_fake`, D's terms, with their sum `loss_d`; `loss_g_gan`;
-    each with the slope over its logit: `slope_real`, `slope_fake`, `slope_g`; `loss_minimax` and
-    `slope_minimax`; G's whole loss `loss_g` with its part `weighted_l1`; and by how much each part
-    would fall if every value of fake_b moved by 1 in the direction that this part wants, to first
-    order: `push_gan` and `push_l1`. L1's shares of both, by size, are `share_of_value` and
-    `share_of_push`.
+    Numbers:
+        loss_d: D's loss, the sum of the two terms below.
+        loss_real, loss_fake: D's terms.
+        loss_g_gan: G's adversarial loss.
+        slope_real, slope_fake, slope_g: the slope of each of these three over its logit.
+        loss_minimax, slope_minimax: minus D's term, and its slope.
+        loss_g: G's whole loss.
+        weighted_l1: the L1 part of it.
+        push_gan, push_l1: by how much each part would fall, to first order, if every value of
+            fake_b moved by 1 in the direction that this part wants.
+        share_of_value, share_of_push: L1's share of both losses and of both pushes, by size.
     """
 
     def __init__(self):
@@ -85,9 +89,8 @@ class LossExplorer(Explorer):
         ]
         on_g = [(fake, numbers["loss_g_gan"], numbers["slope_g"], GREEN)]
         if minimax:
-            on_g.insert(
-                0, (fake, numbers["loss_minimax"], numbers["slope_minimax"], PURPLE)
-            )  # below G's own
+            # First, so that it is drawn below G's own.
+            on_g.insert(0, (fake, numbers["loss_minimax"], numbers["slope_minimax"], PURPLE))
         charts = [
             mark_points(chart, points)
             for chart, points in zip(self.charts(objective, minimax), (on_d, on_g))
@@ -105,15 +108,20 @@ class LossExplorer(Explorer):
             ]
         )
         alt = (
-            f"Left and middle, the losses of D and G over the logit for the objective {objective}, with points at "
-            f"the real logit {real:g} and the fake logit {fake:g}, tangents, and arrows that show where the slope "
-            f"pushes the logit. Right, the two parts of G's loss and of the push on fake_b as bars. {text}"
+            f"Left and middle, the losses of D and G over the logit for the objective {objective}, "
+            f"with points at the real logit {real:g} and the fake logit {fake:g}, tangents, and "
+            "arrows that show where the slope pushes the logit. Right, the two parts of G's loss "
+            f"and of the push on fake_b as bars. {text}"
         )
         return View(drawing.row([*charts, draw_parts(numbers)], titles), text, alt, numbers)
 
 
 def make_terms(objective: str) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Return D's term for a real and for a generated patch, G's loss, and minus D's second term, over one logit."""
+    """Return D's terms, G's loss, and minus D's second term, each as a function of one logit.
+
+    Returns:
+        {"real", "fake", "g_gan", "minimax": function}.
+    """
     free_real, free_fake = torch.tensor(FREE[objective], dtype=torch.float64)
     return {
         "real": lambda z: discriminator_loss(z, free_fake, objective),
@@ -124,7 +132,7 @@ def make_terms(objective: str) -> dict[str, Callable[[Tensor], Tensor]]:
 
 
 def value_and_slope(term: Callable[[Tensor], Tensor], logit: float) -> tuple[float, float]:
-    """Return a term's value and its derivative, by autograd, at one logit."""
+    """Return a term's value at one logit, and its derivative there, by autograd."""
     z = torch.tensor(logit, dtype=torch.float64, requires_grad=True)
     value = term(z)
     (slope,) = torch.autograd.grad(value, z)
@@ -132,7 +140,10 @@ def value_and_slope(term: Callable[[Tensor], Tensor], logit: float) -> tuple[flo
 
 
 def patch_losses(objective: str, real: float, fake: float) -> dict[str, float]:
-    """Return the losses of one real and one generated patch and their slopes, named as in `LossExplorer`."""
+    """Return the losses of one real and one generated patch, and their slopes.
+
+    They are named as in `LossExplorer`.
+    """
     terms = make_terms(objective)
     loss_real, slope_real = value_and_slope(terms["real"], real)
     loss_fake, slope_fake = value_and_slope(terms["fake"], fake)
@@ -154,16 +165,14 @@ def patch_losses(objective: str, real: float, fake: float) -> dict[str, float]:
 def parts_of_loss_g(
     loss_g_gan: float, slope_g: float, l1: float, lambda_l1: float, steepness: float
 ) -> dict[str, float]:
-    """Return what both parts add to G's loss and how hard they push on fake_b, named as in `LossExplorer`.
+    """Return what both parts add to G's loss and how hard they push on fake_b.
 
-    L1 pushes each of the N values by lambda / N, however large the error is, so that all of them
-    add up to lambda.
+    They are named as in `LossExplorer`. L1 pushes each of the N values by lambda / N, however large
+    the error is, so the pushes add up to lambda.
     """
     weighted_l1, push_gan, push_l1 = (
-        lambda_l1 * l1,
-        abs(slope_g) * steepness,
-        float(lambda_l1 if l1 else 0),
-    )
+        lambda_l1 * l1, abs(slope_g) * steepness, float(lambda_l1 if l1 else 0),
+    )  # fmt: skip
     return {
         "loss_g": loss_g_gan + weighted_l1,
         "weighted_l1": weighted_l1,
@@ -175,12 +184,15 @@ def parts_of_loss_g(
 
 
 def share(part: float, rest: float) -> float:
-    """Return the part's share of both, 0 if both are nothing."""
+    """Return the part's share of the sum, 0 if both are 0."""
     return part / (part + rest) if part + rest else 0.0
 
 
 def draw_charts(objective: str, minimax: bool) -> tuple[drawing.Chart, drawing.Chart]:
-    """Return the curves of D's terms, and of G's loss, with or without minus D's term, over the logit."""
+    """Draw the curves of D's terms, and of G's loss, over the logit.
+
+    With `minimax` the second chart has minus D's term too.
+    """
     logits = torch.linspace(-REACH, REACH, 161, dtype=torch.float64)
     values = {
         name: torch.stack([term(z) for z in logits]).tolist()
@@ -195,14 +207,9 @@ def draw_charts(objective: str, minimax: bool) -> tuple[drawing.Chart, drawing.C
         negative = min(min(values[name]) for name in names) < 0
         low, ticks = (-HIGHEST, (-8, -4, 0, 4, 8)) if negative else (-0.5, (0, 2, 4, 6, 8))
         chart = drawing.Chart(
-            CHART,
-            HEIGHT,
-            (-REACH - 0.5, REACH + 0.5),
-            (low, HIGHEST),
-            range(-8, 9, 4),
-            ticks,
-            label,
-        )
+            CHART, HEIGHT,
+            (-REACH - 0.5, REACH + 0.5), (low, HIGHEST), range(-8, 9, 4), ticks, label,
+        )  # fmt: skip
         for name in names:
             colour, dash = styles[name]
             chart.curve(logits.tolist(), values[name], colour, dash)
@@ -211,7 +218,10 @@ def draw_charts(objective: str, minimax: bool) -> tuple[drawing.Chart, drawing.C
 
 
 def mark_points(chart: drawing.Chart, points: list[tuple[float, float, float, str]]) -> Image.Image:
-    """Return the chart with each (logit, loss, slope, colour) as a dot, its tangent, and an arrow down the slope."""
+    """Return the chart with each (logit, loss, slope, colour) marked.
+
+    A mark is a dot, its tangent, and an arrow down the slope.
+    """
     chart = chart.copy()
     for logit, loss, slope, _ in points:
         chart.curve(
@@ -227,7 +237,7 @@ def mark_points(chart: drawing.Chart, points: list[tuple[float, float, float, st
 
 
 def draw_parts(numbers: Mapping[str, float]) -> Image.Image:
-    """Return two bars: the GAN and the L1 part of G's loss, and of the push on fake_b, each part by its size."""
+    """Draw two bars: the GAN and the L1 part of G's loss, and of the push on fake_b, by size."""
     panel = Image.new("RGB", (BARS, HEIGHT), "white")
     draw = ImageDraw.Draw(panel)
     rows = (
@@ -242,19 +252,13 @@ def draw_parts(numbers: Mapping[str, float]) -> Image.Image:
             draw.rectangle((0, top + 22, border, top + 48), fill=GREEN)
         draw.text((0, top + 54), f"GAN {short(numbers[gan])}", drawing.INK, drawing.font(14))
         draw.text(
-            (BARS - 1, top + 54),
-            f"L1 {short(numbers[l1])}",
-            drawing.INK,
-            drawing.font(14),
-            anchor="ra",
-        )
+            (BARS - 1, top + 54), f"L1 {short(numbers[l1])}",
+            drawing.INK, drawing.font(14), anchor="ra",
+        )  # fmt: skip
         draw.text(
-            (BARS - 1, top + 74),
-            f"{numbers[share_of_l1]:.0%}",
-            drawing.INK,
-            drawing.font(14),
-            anchor="ra",
-        )
+            (BARS - 1, top + 74), f"{numbers[share_of_l1]:.0%}",
+            drawing.INK, drawing.font(14), anchor="ra",
+        )  # fmt: skip
     return panel
 
 
@@ -263,13 +267,17 @@ def describe_d(numbers: Mapping[str, float]) -> str:
     return (
         f"D's loss: real {short(numbers['loss_real'])} + generated {short(numbers['loss_fake'])} = "
         f"{short(numbers['loss_d'])} (halved: {short(numbers['loss_d'] / 2)}). It pushes "
-        f"{push('the real logit', numbers['slope_real'])} and {push('the fake logit', numbers['slope_fake'])}."
+        f"{push('the real logit', numbers['slope_real'])} and "
+        f"{push('the fake logit', numbers['slope_fake'])}."
     )
 
 
 def describe_g(numbers: Mapping[str, float], minimax: bool) -> str:
     """Return G's adversarial loss and push, and those of minus D's term if it is shown."""
-    text = f"G's loss: {short(numbers['loss_g_gan'])}. It pushes {push('the fake logit', numbers['slope_g'])}."
+    text = (
+        f"G's loss: {short(numbers['loss_g_gan'])}. "
+        f"It pushes {push('the fake logit', numbers['slope_g'])}."
+    )
     if minimax:
         text += (
             f" Minus D's term instead: {short(numbers['loss_minimax'])}. It would push "
@@ -281,16 +289,15 @@ def describe_g(numbers: Mapping[str, float], minimax: bool) -> str:
 def describe_parts(
     numbers: Mapping[str, float], l1: float, lambda_l1: float, steepness: float
 ) -> str:
-    """Return the sum that G minimises, and how hard each part pushes on the image, with the numbers filled in."""
+    """Return the sum that G minimises, and how hard each part pushes on the image, in numbers."""
     gan, slope, share_of_value = (
-        numbers["loss_g_gan"],
-        abs(numbers["slope_g"]),
-        numbers["share_of_value"],
-    )
+        numbers["loss_g_gan"], abs(numbers["slope_g"]), numbers["share_of_value"],
+    )  # fmt: skip
     return (
-        f"With L1: {short(gan)} + {lambda_l1}·{l1:.2f} = {short(numbers['loss_g'])}. Push on all values of fake_b "
-        f"together: GAN {slope:.4g}·{steepness:g} = {short(numbers['push_gan'])}, L1 {short(numbers['push_l1'])}; "
-        f"L1 has {share_of_value:.0%} of the value and {numbers['share_of_push']:.0%} of the push."
+        f"With L1: {short(gan)} + {lambda_l1}·{l1:.2f} = {short(numbers['loss_g'])}. Push on all "
+        f"values of fake_b together: GAN {slope:.4g}·{steepness:g} = {short(numbers['push_gan'])}, "
+        f"L1 {short(numbers['push_l1'])}; L1 has {share_of_value:.0%} of the value and "
+        f"{numbers['share_of_push']:.0%} of the push."
     )
 
 
@@ -304,5 +311,5 @@ def push(what: str, slope: float) -> str:
 
 
 def short(number: float) -> str:
-    """Return a number with three digits that count, large ones in full."""
+    """Return a number with three significant digits, large ones in full."""
     return f"{number:.3g}" if abs(number) < 999.5 else f"{number:,.0f}"

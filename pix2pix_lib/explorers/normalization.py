@@ -1,4 +1,4 @@
-"""Normalisation: which maps of a batch share a mean and a deviation, and what a norm makes of one of them.
+"""Normalisation: which maps of a batch share a mean and a deviation, and what a norm makes of one.
 
 Source: Wu and He 2018, figure 2, here with the features of a trained generator.
 """
@@ -19,39 +19,40 @@ from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
 
 CHANNELS, POOL, LARGEST_BATCH = 8, 8, 4  # of the features that are shown if none are given
-GRID, SIDE, GAP, HEADING = (
-    406,
-    220,
-    3,
-    18,
-)  # screen pixels: width of all cells, side of a map, between cells, numbers
+# Screen pixels: width of all cells, side of a map, between cells, for the numbers.
+GRID, SIDE, GAP, HEADING = 406, 220, 3, 18
 FADED = 0.7  # how far towards white a map goes that does not count
 REACH = 3.0  # deviations from the mean that are drawn of a normalised map
 
 
 class NormalizationExplorer(Explorer):
-    """Choose a norm and a batch: see whose values enter its mean and deviation, and one map before and after it.
+    """Choose a norm and a batch: see whose values enter the statistics, and one map normalised.
 
-    Controls: `norm`; the `batch` size; `groups` of channels, for group norm; the `channel` that is
-        looked at, of the
-    image `facade`, the first in the batch; `neighbour`, which says how far behind it in `features`
-    the batch's other images begin; and `running`: as in evaluation mode, where batch norm takes
-    averages kept from the training.
+    Controls:
+        norm: one of `layers.NORMS`.
+        batch: size of the batch.
+        groups: of channels, for group norm.
+        channel: the channel to look at, in the image `facade`.
+        facade: the first image in the batch.
+        neighbour: how far behind it in `features` the other images of the batch begin.
+        running: evaluation mode, where batch norm takes averages kept from the training.
 
-    Args:
-        features: (P, C, H, W), at least 8 images with up to 16 channels; if none are given, 8
-            channels that the trained generator hands to its first norm, for 8 label maps of the
-            validation split.
-        averages: running mean and variance, each (C,); needed with `features` of your own.
+    Numbers:
+        norm, batch, groups: as the controls.
+        maps: how many (H, W) maps share the statistics.
+        values: how many numbers these maps hold.
+        mean, deviation: the statistics, or the running averages.
+        before, after: (mean, deviation) of the map that is looked at.
+        change: mean absolute difference between this map after the norm and what the norm makes of
+            it when its image is alone in the batch.
 
-    The learned scale and shift are left out: they come after the statistics, and are one number a
+    The learned scale and shift are left out: they come after the statistics, and are one number per
     channel.
 
-    `numbers`: norm, batch and groups; `maps`, how many (H, W) maps share the statistics, and
-        `values`, how many
-    numbers those hold; their `mean` and `deviation`, or those of the running averages; `before` and
-    `after`, each (mean, deviation) of the map that is looked at; and `change`, the mean absolute
-    difference of this map from what the norm makes of it when its image is alone in the batch.
+    Args:
+        features: (P, C, H, W), at least 8 images with up to 16 channels; by default 8 channels that
+            the trained generator hands to its first norm, for 8 label maps of the validation split.
+        averages: running mean and variance, each (C,); needed with `features` of your own.
 
     Raises:
         InputError: if the features have another shape, or the averages do not fit them.
@@ -93,9 +94,8 @@ class NormalizationExplorer(Explorer):
         averages = self.averages if running and norm == "batch" else None
         shared = maps_that_count(norm, features.shape, channel, groups, averages is not None)
         before, after = (
-            features[0, channel],
-            normalise(features, norm, groups, averages)[0, channel],
-        )
+            features[0, channel], normalise(features, norm, groups, averages)[0, channel]
+        )  # fmt: skip
         alone = normalise(features[:1], norm, groups, averages)[0, channel]
         mean, deviation = (
             statistics(features[shared]) if averages is None else _kept(averages, channel)
@@ -126,20 +126,25 @@ class NormalizationExplorer(Explorer):
         text = _text(numbers, channel, facade, averages is not None)
         alt = (
             f"Left, a grid of {batch} images in rows and {features.shape[1]} channels in columns; "
-            f"{numbers['maps']} maps are framed, the others faded; channel {channel} of the first image is orange. "
-            f"Right, this map before and after the norm, orange below 0 and purple above. {text}"
+            f"{numbers['maps']} maps are framed, the others faded; channel {channel} of the first "
+            "image is orange. Right, this map before and after the norm, orange below 0 and "
+            f"purple above. {text}"
         )
         return View(drawing.row(panels, titles), text, alt, numbers)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The statistics
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
 def trained_features() -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Return what the trained generator gives its first norm, (8, 8, 32, 32), and that norm's running averages."""
+    """Return what the trained generator gives its first norm, and that norm's running averages.
+
+    Returns:
+        Features (8, 8, 32, 32), and (running mean, running variance), each (8,).
+    """
     generator = load_snapshot().generator
     first, second = generator.downs[:2]
     real_a = torch.stack([facade_tensors(seed)[0] for seed in split_seeds("val", POOL)])
@@ -151,14 +156,24 @@ def trained_features() -> tuple[Tensor, tuple[Tensor, Tensor]]:
 
 
 def batch_members(count: int, facade: int, neighbour: int, batch: int) -> list[int]:
-    """Return which of `count` images make up a batch: the facade, then those from `neighbour` places behind it on."""
+    """Return which of `count` images make up a batch.
+
+    They are the facade, then the images from `neighbour` places behind it on; after the last comes
+    the first.
+    """
     return [facade, *((facade + neighbour + number) % count for number in range(batch - 1))]
 
 
 def normalise(
     features: Tensor, norm: str, groups: int = 1, averages: tuple[Tensor, Tensor] | None = None
 ) -> Tensor:
-    """Return (N, C, H, W) features after a norm without scale and shift; `averages` are for batch norm only."""
+    """Return (N, C, H, W) features after a norm without scale and shift.
+
+    Args:
+        norm: one of `layers.NORMS`.
+        groups: number of groups, for group norm.
+        averages: running mean and variance for batch norm; by default it takes those of the batch.
+    """
     if norm == "batch":
         mean, variance = averages or (None, None)
         return F.batch_norm(features, mean, variance, training=averages is None)
@@ -174,7 +189,7 @@ def maps_that_count(
 ) -> Tensor:
     """Return an (N, C) mask of the maps that enter the statistics for a channel of the first image.
 
-    With `kept`, statistics from the training, and without a norm it is empty.
+    It is empty without a norm, and with `kept`, where the statistics come from the training.
     """
     images, channels = shape[:2]
     shared = torch.zeros(images, channels, dtype=torch.bool)
@@ -192,7 +207,10 @@ def maps_that_count(
 
 
 def statistics(values: Tensor) -> tuple[float, float]:
-    """Return the mean and the deviation (biased) of all values; 0 and 1, which change nothing, of none."""
+    """Return the mean and the biased deviation of all values.
+
+    Without values these are 0 and 1, which change nothing.
+    """
     if not values.numel():
         return 0.0, 1.0
     return float(values.mean()), float(values.std(correction=0))
@@ -202,9 +220,9 @@ def _kept(averages: tuple[Tensor, Tensor], channel: int) -> tuple[float, float]:
     return float(averages[0][channel]), float(averages[1][channel].sqrt())
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The picture
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def cell_box(channels: int, image: int, channel: int) -> tuple[int, int, int, int]:
@@ -215,35 +233,27 @@ def cell_box(channels: int, image: int, channel: int) -> tuple[int, int, int, in
 
 
 def draw_grid(features: Tensor, shared: Tensor, channel: int, names: Sequence[int]) -> Image.Image:
-    """Draw (N, C, H, W) features as a grid: maps in the (N, C) mask framed in blue, the others faded.
+    """Draw (N, C, H, W) features as a grid: maps in the (N, C) mask framed in blue, others faded.
 
-    One scale for all maps, white at 0. The chosen channel of the first image has an orange frame,
-    inside of the blue. `names` are the numbers of the images, written beside their rows.
+    All maps have one scale, white at 0. The chosen channel of the first image has an orange frame
+    inside the blue one. `names` are the numbers of the images, written beside their rows.
     """
     images, channels = features.shape[:2]
     grid = Image.new("RGB", (HEADING + GRID, cell_box(channels, LARGEST_BATCH - 1, 0)[3]), "white")
-    draw, reach = (
-        ImageDraw.Draw(grid),
-        0.6 * float(features.abs().max()),
-    )  # the few largest values may be cut off
+    # The few largest values may be cut off.
+    draw, reach = ImageDraw.Draw(grid), 0.6 * float(features.abs().max())
     for number in range(channels):
         left, _, right, _ = cell_box(channels, 0, number)
         draw.text(
-            ((left + right) / 2, HEADING - 3),
-            str(number),
-            drawing.INK,
-            drawing.font(14),
-            anchor="ms",
-        )
+            ((left + right) / 2, HEADING - 3), str(number),
+            drawing.INK, drawing.font(14), anchor="ms",
+        )  # fmt: skip
     for image in range(images):
         _, top, _, bottom = cell_box(channels, image, 0)
         draw.text(
-            (HEADING - 5, (top + bottom) / 2),
-            str(names[image]),
-            drawing.INK,
-            drawing.font(14),
-            anchor="rm",
-        )
+            (HEADING - 5, (top + bottom) / 2), str(names[image]),
+            drawing.INK, drawing.font(14), anchor="rm",
+        )  # fmt: skip
         for number in range(channels):
             left, top, right, bottom = cell_box(channels, image, number)
             cell = drawing.diverging(features[image, number].numpy(), reach)
@@ -265,14 +275,14 @@ def draw_grid(features: Tensor, shared: Tensor, channel: int, names: Sequence[in
 
 
 def draw_map(values: Tensor, reach: float) -> Image.Image:
-    """Draw one (H, W) map, white at 0, with its scale from -reach to reach; what lies beyond is cut off."""
+    """Draw one (H, W) map, white at 0, and its scale from -reach to reach; clip values beyond."""
     picture = drawing.enlarge(drawing.diverging(values.numpy(), reach), SIDE, SIDE)
     return drawing.scale_below(picture, "PuOr", (f"{-reach:.2g}", "0", f"{reach:.2g}"))
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The words
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _in_words(norm: str, groups: int) -> str:
@@ -285,7 +295,10 @@ def _text(numbers: dict, channel: int, facade: int, kept: bool) -> str:
     pair = f"mean {signed(numbers['mean'])}, deviation {numbers['deviation']:.2f}"
     name = _in_words(numbers["norm"], numbers["groups"]).capitalize()
     if kept:
-        first = f"{name} in evaluation: running averages, {pair}, kept from the training; no map of the batch counts."
+        first = (
+            f"{name} in evaluation: running averages, {pair}, kept from the training; "
+            "no map of the batch counts."
+        )
     elif numbers["norm"] == "none":
         first = f"{name}: no statistics, the map stays as it is."
     else:
@@ -310,19 +323,19 @@ def _text(numbers: dict, channel: int, facade: int, kept: bool) -> str:
 
 
 def signed(number: float) -> str:
-    """Return a number with two digits after the point, and no sign if they are 0."""
+    """Return a number with two decimals, and without a sign if they are 0."""
     return f"{number:.2f}".replace("-0.00", "0.00")
 
 
 def _check(features: Tensor, averages: tuple[Tensor, Tensor] | None) -> None:
     if features.dim() != 4 or len(features) < POOL or not 1 <= features.shape[1] <= 16:
         raise InputError(
-            f"expected features of shape (P, C, H, W) with at least {POOL} images and 1 to 16 channels; "
-            f"got {tuple(features.shape)}"
+            f"expected features of shape (P, C, H, W) with at least {POOL} images and 1 to 16 "
+            f"channels; got {tuple(features.shape)}"
         )
     if averages is None or any(part.shape != features.shape[1:2] for part in averages):
         got = None if averages is None else [tuple(part.shape) for part in averages]
         raise InputError(
-            f"expected averages (mean, variance), each of shape ({features.shape[1]},), one number a "
-            f"channel; got {got}"
+            f"expected averages (mean, variance), each of shape ({features.shape[1]},), one number "
+            f"a channel; got {got}"
         )

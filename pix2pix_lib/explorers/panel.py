@@ -1,9 +1,10 @@
-"""The widgets around an explorer: they hand values to it and show its view. The only module that imports ipywidgets.
+"""The widgets around an explorer: they hand values to it and show its view.
 
-Everything here exists in ipywidgets 7.7.1 (Colab) and 8. The picture is an <img> in an HTML widget:
-it carries words for those who cannot see it, and is renewed several times faster than a figure.
-Sliders, lists and buttons work from the keyboard: Tab goes from one to the next, the arrow keys
-move a slider, Enter opens a list and presses a button.
+This is the only module that imports ipywidgets; everything here exists in ipywidgets 7.7.1 (Colab)
+and 8. The picture is an <img> in an HTML widget: it carries words for those who cannot see it, and
+is redrawn several times faster than a figure. Sliders, lists and buttons work from the keyboard:
+Tab goes from one to the next, the arrow keys move a slider, Enter opens a list and presses a
+button.
 """
 
 import html
@@ -24,7 +25,7 @@ BUTTON = {"width": "auto", "min_width": "7em"}
 
 
 class Panel:
-    """One widget for each control of an explorer, its buttons, the picture and the sentences below it."""
+    """A widget for each control of an explorer, its buttons, its picture, the sentences below."""
 
     def __init__(self, explorer):
         self.explorer = explorer
@@ -42,7 +43,7 @@ class Panel:
         self.box = ipywidgets.VBox([*rows, self.picture, self.text])
 
     def follow(self) -> None:
-        """Show the explorer's values and view; the controls do not answer meanwhile."""
+        """Show the explorer's values and view; the controls do not react meanwhile."""
         self.silent = True
         try:
             for name, widget in self.controls.items():
@@ -58,7 +59,10 @@ class Panel:
         )
 
     def show(self) -> None:
-        """Show the panel under the running cell. Where no kernel runs, the view's sentences are all that is left."""
+        """Show the panel under the running cell.
+
+        Where no kernel runs, only the view's sentences are left.
+        """
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         words = f"(sliders need a running kernel) {self.explorer.view.text}"
         display({WIDGET_VIEW: view, "text/plain": words}, raw=True)

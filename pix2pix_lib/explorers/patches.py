@@ -1,7 +1,7 @@
-"""Patch outputs: what the discriminator says of every patch of a picture, and of the one that you point at.
+"""Patch outputs: what the discriminator says of every patch of a picture, and of a chosen one.
 
-The discriminator is in evaluation mode: its norms use fixed averages, so that a logit depends on
-the pixels of its own patch alone, and on nothing else of the picture.
+The discriminator is in evaluation mode: its norms use fixed averages, so a logit depends on the
+pixels of its own patch alone, and on nothing else in the picture.
 
 Source: Isola et al. 2017, section 3.2.2.
 """
@@ -34,14 +34,26 @@ MAP_ENDS = {
 
 
 class PatchExplorer(Explorer):
-    """The map of patch logits over a picture between real_b and fake_b, which can be spoilt in several ways.
+    """The map of patch logits over a picture between real_b and fake_b, which can be spoilt.
 
-    Controls: `facade`, `percent` (of the training, for both networks), `mix` (0: the true photo, 1:
-        the generated
-    one), `corruption` with its `strength`, `row` and `col` of a patch, `threshold` (a probability),
-    and what is drawn. `numbers` holds logit, probability and box (top, left, bottom, right as
-    slices) of the patch, `inside` or not, how many of `patches` lie `below` the threshold, and the
-    means over the map.
+    Controls:
+        facade: the pair.
+        percent: of the training, for both networks.
+        mix: 0 is the true photo, 1 the generated one.
+        corruption, strength: one of `corruptions.CORRUPTIONS`, and how strong it is, 0 to 1.
+        row, col: the patch.
+        threshold: a probability.
+        unit: what the map shows, "probability" or "logit".
+        overlay: lay the map over the picture.
+
+    Numbers:
+        row, col: the patch.
+        box: its pixels as (top, left, bottom, right), to be used as slices.
+        inside: whether they all lie in the picture.
+        logit, probability: of the patch.
+        below: how many patches lie below the threshold.
+        patches: how many there are.
+        mean_logit, mean_probability: means over the map.
 
     Args:
         pairs: (real_a, real_b) tensors (3, H, W) in [-1, 1]; by default six procedural facades that
@@ -178,7 +190,15 @@ def patch_numbers(
     threshold: float,
     size: tuple[int, int],
 ) -> dict:
-    """Return what can be said of patch (row, col) of a map of logits, and of the whole map."""
+    """Return the numbers of patch (row, col) of a map of logits, and of the whole map.
+
+    Args:
+        logits: (H', W').
+        size: (height, width) of the picture in pixels.
+
+    Returns:
+        The numbers that `PatchExplorer` lists.
+    """
     probabilities = sigmoid(logits)
     box = field.box(row, col)
     return {
@@ -209,19 +229,21 @@ def patch_text(numbers: Mapping, threshold: float) -> str:
         else "in part outside: there it sees padding"
     )
     return (
-        f"Patch (row {numbers['row']}, column {numbers['col']}) sees the pixel rows {top} to {bottom - 1} and "
-        f"columns {left} to {right - 1}, {where}. Logit {numbers['logit']:+.2f}, probability of being real "
-        f"{numbers['probability']:.2f}.\n{numbers['below']} of {numbers['patches']} patches are below "
-        f"{threshold:.2f}; the mean probability is {numbers['mean_probability']:.2f}."
+        f"Patch (row {numbers['row']}, column {numbers['col']}) sees the pixel rows {top} to "
+        f"{bottom - 1} and columns {left} to {right - 1}, {where}. Logit {numbers['logit']:+.2f}, "
+        f"probability of being real {numbers['probability']:.2f}.\n"
+        f"{numbers['below']} of {numbers['patches']} patches are below {threshold:.2f}; the mean "
+        f"probability is {numbers['mean_probability']:.2f}."
     )
 
 
 def patch_alt(what: str, numbers: Mapping, threshold: float) -> str:
     """Return the picture in words."""
     return (
-        f"{what} with a frame around patch ({numbers['row']}, {numbers['col']}), the part of label map and picture "
-        f"that it sees, and the map of {numbers['patches']} patches, {numbers['below']} of them below "
-        f"{threshold:.2f}; this one has probability {numbers['probability']:.2f}."
+        f"{what} with a frame around patch ({numbers['row']}, {numbers['col']}), the part of label "
+        f"map and picture that it sees, and the map of {numbers['patches']} patches, "
+        f"{numbers['below']} of them below {threshold:.2f}; this one has probability "
+        f"{numbers['probability']:.2f}."
     )
 
 
@@ -238,7 +260,7 @@ def describe_picture(mix: float, corruption: str, strength: float) -> str:
 
 
 def map_colours(logits: np.ndarray, unit: str) -> Image.Image:
-    """Return one pixel a patch, white where D cannot tell: purple is real, orange generated."""
+    """Return one pixel per patch, white where D cannot tell: purple is real, orange generated."""
     return (
         drawing.diverging(sigmoid(logits) - 0.5, 0.5)
         if unit == "probability"
@@ -247,9 +269,9 @@ def map_colours(logits: np.ndarray, unit: str) -> Image.Image:
 
 
 def draw_map(colours: Image.Image, marked: np.ndarray, row: int, col: int) -> Image.Image:
-    """Draw one square a patch, a dot on those that are marked, and a frame around patch (row, col).
+    """Draw one square per patch, a dot on those marked, and a frame around patch (row, col).
 
-    A map of more patches than `MAP_SIDE` is drawn smaller than a pixel a patch.
+    A map of more patches than `MAP_SIDE` is drawn with less than a pixel per patch.
     """
     largest = max(colours.size)
     cell = MAP_SIDE // largest if largest <= MAP_SIDE else MAP_SIDE / largest
@@ -266,10 +288,10 @@ def draw_map(colours: Image.Image, marked: np.ndarray, row: int, col: int) -> Im
 def draw_judged(
     image: Tensor, field: ReceptiveField, row: int, col: int, colours: Image.Image | None
 ) -> Image.Image:
-    """Draw the picture on a margin as wide as the padding that patches see, with a frame around patch (row, col).
+    """Draw the picture on a margin of the padding that patches see, with a frame around one patch.
 
-    `colours`, one pixel a patch, is laid over the picture where given: each as a square around its
-    patch's centre.
+    Where given, `colours`, one pixel per patch, are laid over the picture: each as a square around
+    the centre of its patch.
     """
     scale = SIDE / max(image.shape[1:])
     picture = drawing.photo(image, SIDE)
@@ -288,7 +310,7 @@ def draw_judged(
 
 
 def draw_crop(real_a: Tensor, image: Tensor, box: PixelBox) -> Image.Image:
-    """Draw what a patch sees of the input, above what it sees of the picture; padding is drawn grey."""
+    """Draw what a patch sees of the input, above what it sees of the picture; padding is grey."""
     height, width = box.bottom - box.top, box.right - box.left
     crops = torch.zeros(2, 3, height, width)
     inside = box.clipped(*image.shape[1:])

@@ -31,10 +31,16 @@ STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # between the ma
 class TrainingPlayer(Explorer):
     """Samples, patch maps and losses at each snapshot of a training.
 
-    Controls: `percent` of the training, `facade`. `numbers` holds `step`, `validation_l1` (mean
-        absolute difference
-    from the true photos, in [0, 2], of the snapshot's card), the same for this facade (`l1`), and
-    the mean probability that D gives the true and the generated picture (`real`, `fake`).
+    Controls:
+        percent: of the training.
+        facade: the pair.
+
+    Numbers:
+        step: of the snapshot.
+        validation_l1: mean absolute difference from the true photos, in [0, 2], on the snapshot's
+            card.
+        l1: the same for this facade.
+        real, fake: mean probability that D gives the true picture, and the generated one.
 
     Args:
         pairs: (real_a, real_b) tensors (3, H, W) in [-1, 1]; by default six procedural facades that
@@ -61,8 +67,8 @@ class TrainingPlayer(Explorer):
         snapshots = load_snapshots() if snapshots is None else snapshots
         if not (self.pairs and self.history and snapshots):
             raise InputError(
-                f"pairs, snapshots and losses are needed; got {len(self.pairs)}, {len(snapshots)} and "
-                f"{len(self.history)}"
+                f"pairs, snapshots and losses are needed; got {len(self.pairs)}, {len(snapshots)} "
+                f"and {len(self.history)}"
             )
         self.snapshots = {snapshot.percent: snapshot for snapshot in snapshots}
         last = max(self.history[-1].step, *(snapshot.step for snapshot in snapshots))
@@ -106,7 +112,11 @@ class TrainingPlayer(Explorer):
 
     @torch.no_grad()
     def _judged(self, percent: int, facade: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the generated picture (3, H, W), and the logits (H', W') of the true and of the generated one."""
+        """Return the generated picture, and D's logits for the true and for the generated one.
+
+        Returns:
+            (3, H, W), (H', W'), (H', W').
+        """
         snapshot = self.snapshots[percent]
         device = device_of(snapshot.generator)
         real_a, real_b = (image[None].to(device) for image in self.pairs[facade])
@@ -122,22 +132,27 @@ def player_text(percent: int, numbers: Mapping) -> str:
     """Return the sentences below the picture."""
     return (
         f"{percent} % of the training, step {numbers['step']}: L1 on 100 unseen facades "
-        f"{numbers['validation_l1']:.3f}, on this one {numbers['l1']:.3f}.\nD gives the true photo a mean "
-        f"probability of {numbers['real']:.2f}, the generated picture {numbers['fake']:.2f}."
+        f"{numbers['validation_l1']:.3f}, on this one {numbers['l1']:.3f}.\n"
+        f"D gives the true photo a mean probability of {numbers['real']:.2f}, the generated "
+        f"picture {numbers['fake']:.2f}."
     )
 
 
 def player_alt(percent: int, facade: int, numbers: Mapping) -> str:
     """Return the picture in words."""
     return (
-        f"Facade {facade} at {percent} % of the training: label map, generated picture, true photo, D's patch map "
-        f"on the generated picture with a mean of {numbers['fake']:.2f}, on the true photo {numbers['real']:.2f}; "
-        f"below, the losses with a line at step {numbers['step']}."
+        f"Facade {facade} at {percent} % of the training: label map, generated picture, true "
+        f"photo, D's patch map on the generated picture with a mean of {numbers['fake']:.2f}, on "
+        f"the true photo {numbers['real']:.2f}; below, the losses with a line at step "
+        f"{numbers['step']}."
     )
 
 
 def draw_map(logits: Tensor) -> Image.Image:
-    """Draw an (H', W') map of logits as probabilities: purple is real, orange generated, white cannot tell."""
+    """Draw an (H', W') map of logits as probabilities.
+
+    Purple is real, orange generated; where D cannot tell the map is white.
+    """
     colours = drawing.diverging(logits.sigmoid().numpy() - 0.5, 0.5)
     return drawing.scale_below(
         drawing.enlarge(colours, SIDE, SIDE), "PuOr", ("0 fake", "0.5", "1 real")
@@ -147,8 +162,11 @@ def draw_map(logits: Tensor) -> Image.Image:
 class LossChart:
     """The losses of a run over its steps, and a line at one of them.
 
-    `losses` maps fields of `StepRecord` to a name and a colour; the axes go from step 0 to `last`
-    and from 0 up.
+    Args:
+        history: the records of the run.
+        last: the step where the axis ends; it begins at 0, as does the axis of the losses.
+        losses: a name and a colour for each field of `StepRecord` to draw.
+        width: of the chart in pixels.
     """
 
     def __init__(

@@ -1,8 +1,7 @@
-"""Receptive fields: the box of pixels that one output of a chain of convolutions sees, computed and measured.
+"""Receptive fields: the box of pixels that one output of a chain of convolutions sees.
 
-The box follows from kernels, strides and paddings; beside it lies what autograd finds: the pixels
-that move this output. Where a patch reaches beyond the picture it sees padding, and its box is
-clipped.
+The box follows from kernels, strides and paddings; autograd measures it too, as the pixels that
+move this output. Where a patch reaches beyond the picture it sees padding, and its box is clipped.
 
 Source: Isola et al. 2017, section 4.4; Araujo, Norris and Sim 2019.
 """
@@ -29,21 +28,36 @@ from . import drawing
 from .base import Explorer, Slider, View
 
 SIDE = 256  # screen pixels of the picture's longer side
-MARGIN = 52  # screen pixels around it, where patches see padding: enough for all of the 142x142 patch, framed
+# Screen pixels around it, where patches see padding: enough for all of the framed 142x142 patch.
+MARGIN = 52
 FRAME = 4  # screen pixels of a frame; it lies around the patch and hides none of it
 MAP_SIDE = 110  # screen pixels of the map of outputs
 
 
 class ReceptiveFieldExplorer(Explorer):
-    """The patch of one output on a picture, the formula behind it, and the pixels that its gradient reaches.
+    """The patch of one output on a picture, its formula, and the pixels that its gradient reaches.
 
-    The chain is `layers` convolutions with `stride`, then `last` more with stride 1, all with the
-    same `kernel` and `padding`; 3 and 2 layers with kernel 4, stride 2, padding 1 are those of the
-    70x70 PatchGAN. `row` and `col` name the output. `numbers` holds `size`, `stride` and `start` of
-    the receptive field; `maps`, the (height, width) of the picture and behind each layer; `map`,
-    the last of them; `box`, `clipped` and `measured` (by gradient) as slices (top, left, bottom,
-    right); whether the box is `inside` the picture; `agrees`, whether `measured` is `clipped`; and
-    `reached`, how many pixels have a gradient. Boxes are None where there is no pixel or no output.
+    `layers` 3 and `last` 2 with kernel 4, stride 2 and padding 1 are those of the 70x70 PatchGAN.
+
+    Controls:
+        layers: convolutions with `stride`.
+        last: more convolutions behind them, with stride 1.
+        kernel, padding: of all convolutions.
+        stride: of the first ones.
+        row, col: the output.
+
+    Numbers:
+        size, stride, start: of the receptive field.
+        maps: (height, width) of the picture and behind each layer.
+        map: the last of them.
+        box: the patch as (top, left, bottom, right), to be used as slices.
+        clipped: the part of it on the picture.
+        measured: the box of the pixels that the gradient reaches.
+        inside: whether the box lies inside the picture.
+        agrees: whether `measured` is `clipped`.
+        reached: how many pixels have a gradient.
+
+    Boxes are None where there is no pixel or no output.
 
     Args:
         image: (3, H, W) in [-1, 1], each side 32 to 512 pixels; by default a procedural facade of
@@ -57,16 +71,16 @@ class ReceptiveFieldExplorer(Explorer):
         image = facade_tensors(7, 256)[1] if image is None else image
         if image.dim() != 3 or not 32 <= min(image.shape[1:]) <= max(image.shape[1:]) <= 512:
             raise InputError(
-                f"expected one image (3, H, W), each side 32 to 512 pixels; got {tuple(image.shape)}"
+                "expected one image (3, H, W), each side 32 to 512 pixels; got "
+                f"{tuple(image.shape)}"
             )
         self.image_size = tuple(image.shape[1:])
         self.picture = drawing.photo(image, SIDE)
         self.chain = functools.lru_cache(64)(make_chain)
         self.footprint = functools.lru_cache(64)(self._footprint)
         rows, cols = map_sizes(make_chain(3, 2, 4, 2, 1), self.image_size)[-1]
-        largest = (
-            max(self.image_size) + 7 * 6 - 1
-        )  # seven layers that each add 2 * padding - (kernel - 1), at most 6
+        # Seven layers that each add 2 * padding - (kernel - 1), at most 6.
+        largest = max(self.image_size) + 7 * 6 - 1
         super().__init__(
             [
                 Slider("layers", "layers", 1, 5, 3),
@@ -80,7 +94,7 @@ class ReceptiveFieldExplorer(Explorer):
         )
 
     def limits(self, values: Mapping) -> dict[str, tuple[int, int]]:
-        """Row and column lie on the map of outputs; where there is none, both are 0."""
+        """Return the ranges of row and column on the map of outputs; both are (0, 0) if it is empty."""
         shape = {name: values[name] for name in ("layers", "last", "kernel", "stride", "padding")}
         height, width = map_sizes(self.chain(**shape), self.image_size)[-1]
         return {"row": (0, max(height - 1, 0)), "col": (0, max(width - 1, 0))}
@@ -128,9 +142,10 @@ class ReceptiveFieldExplorer(Explorer):
             describe_gradient(on_picture, measured, numbers["reached"]),
         ]
         alt = (
-            f"Left, a picture with a frame around the {field.size}x{field.size} patch of output row {row}, column "
-            f"{col}; {clipping(box, self.image_size)}. Middle, the pixels that the gradient reaches: "
-            f"{pixels(measured)}. Right, the {sizes[-1][0]}x{sizes[-1][1]} outputs, this one marked."
+            f"Left, a picture with a frame around the {field.size}x{field.size} patch of output "
+            f"row {row}, column {col}; {clipping(box, self.image_size)}. Middle, the pixels that "
+            f"the gradient reaches: {pixels(measured)}. Right, the {sizes[-1][0]}x{sizes[-1][1]} "
+            "outputs, this one marked."
         )
         return View(image, "\n".join(sentences), alt, numbers)
 
@@ -154,13 +169,17 @@ class ReceptiveFieldExplorer(Explorer):
             ["no output, no patch", "no output, no gradient"],
         )
         text = (
-            f"No output: layer {layer} gets {height}x{width} pixels, {height + 2 * padding}x{width + 2 * padding} "
-            f"with padding, and its kernel needs {kernel}x{kernel}."
+            f"No output: layer {layer} gets {height}x{width} pixels, "
+            f"{height + 2 * padding}x{width + 2 * padding} with padding, and its kernel needs "
+            f"{kernel}x{kernel}."
         )
         return View(image, text, f"A picture without a frame, and an empty one. {text}", numbers)
 
     def _placed_footprint(self, field: ReceptiveField, row: int, col: int, **shape: int) -> tuple:
-        """Return the footprint on the smallest picture that gives the same, and where that picture lies in ours."""
+        """Return the footprint on the smallest picture that gives the same.
+
+        The second result is the (row, column) of that picture in ours.
+        """
         height, width = self.image_size
         first_row, height = window(field, row, height)
         first_col, width = window(field, col, width)
@@ -172,23 +191,26 @@ class ReceptiveFieldExplorer(Explorer):
 
 
 def make_chain(layers: int, last: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
-    """Return `layers` convolutions with `stride`, then `last` with stride 1, each from one channel to one.
+    """Return `layers` convolutions with `stride`, then `last` with stride 1, all on one channel.
 
-    All weights are 1 / kernel^2, positive: no path from a pixel to an output cancels another.
+    All weights are 1 / kernel^2, which is positive: no path from a pixel to an output cancels
+    another.
     """
     strides = [stride] * layers + [1] * last
     chain = nn.Sequential()
     for step in strides:
-        layer = nn.utils.skip_init(
-            nn.Conv2d, 1, 1, kernel, step, padding, bias=False
-        )  # takes no random numbers
+        # `skip_init` takes no random numbers.
+        layer = nn.utils.skip_init(nn.Conv2d, 1, 1, kernel, step, padding, bias=False)
         chain.append(layer)
         nn.init.constant_(layer.weight, 1 / kernel**2)
     return chain
 
 
 def map_sizes(chain: nn.Module, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    """Return the (height, width) of the picture and behind each layer; (0, 0) ends the list if nothing is left."""
+    """Return the (height, width) of the picture and behind each layer.
+
+    If nothing is left behind a layer, (0, 0) ends the list.
+    """
     sizes = [size]
     for layer in spatial_layers(chain):
         sizes.append(
@@ -203,11 +225,14 @@ def map_sizes(chain: nn.Module, size: tuple[int, int]) -> tuple[tuple[int, int],
 
 
 def window(field: ReceptiveField, index: int, side: int) -> tuple[int, int]:
-    """Return how many outputs can be left out before this one without changing what it sees, and the side then.
+    """Return how many outputs before this one can be left out without changing what it sees.
 
     Leaving out an output shortens the side by `stride` pixels. A patch inside the picture is the
-    same at every place, so that only a window around it is needed; one that is clipped keeps the
-    edge that clips it.
+    same everywhere, so only a window around it is needed; one that is clipped keeps the edge that
+    clips it.
+
+    Returns:
+        (outputs left out before this one, the side of the window in pixels).
     """
     start = field.start + field.stride * index
     before = max(0, min(start, side - 1) // field.stride)  # at least one pixel stays
@@ -216,23 +241,26 @@ def window(field: ReceptiveField, index: int, side: int) -> tuple[int, int]:
 
 
 def overlap(box: PixelBox, size: tuple[int, int]) -> PixelBox | None:
-    """Return the part of the box on a picture of this (height, width), None if there is none."""
+    """Return the part of the box on a picture of this (height, width), or None if there is none."""
     part = box.clipped(*size)
     return part if part.top < part.bottom and part.left < part.right else None
 
 
 def shifted(box: PixelBox, down: int, right: int) -> PixelBox:
-    """Return the box at another place."""
+    """Return the box moved down and to the right, in pixels."""
     return PixelBox(box.top + down, box.left + right, box.bottom + down, box.right + right)
 
 
 def corners(box: PixelBox | None) -> tuple[int, int, int, int] | None:
-    """Return (top, left, bottom, right)."""
+    """Return (top, left, bottom, right), or None without a box."""
     return box and (box.top, box.left, box.bottom, box.right)
 
 
 def draw_patch(picture: Image.Image, box: PixelBox, scale: float) -> Image.Image:
-    """Return the picture on its margin with a frame around the box; the part of it on the margin is hatched."""
+    """Draw the picture on its margin with a frame around the box.
+
+    The part of the box on the margin is hatched.
+    """
     panel = drawing.place_on_margin(picture, MARGIN)
     framed = Image.new("L", panel.size)
     edges = [MARGIN + round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom)]
@@ -256,10 +284,10 @@ def hatching(size: tuple[int, int]) -> Image.Image:
 
 
 def draw_footprint(footprint: Tensor, place: tuple[int, int], size: tuple[int, int]) -> Image.Image:
-    """Return a footprint at its (row, column) on a white picture of this (height, width), as large as the picture.
+    """Draw a footprint at its (row, column) on a white picture of this (height, width).
 
     Where the gradient is zero the picture stays white; elsewhere the colour runs from dark (small)
-    to light (largest).
+    to light (largest). The result is as large as the picture that is shown.
     """
     values = footprint.numpy()
     inked = np.full((*size, 3), 255, np.uint8)
@@ -273,7 +301,7 @@ def draw_footprint(footprint: Tensor, place: tuple[int, int], size: tuple[int, i
 def draw_map(
     field: ReceptiveField, outputs: tuple[int, int], size: tuple[int, int], row: int, col: int
 ) -> Image.Image:
-    """Return the map of outputs, bright where the whole patch lies on the picture, with this one marked."""
+    """Draw the map of outputs, bright where the whole patch is picture, with this one marked."""
     inside = [
         np.array([field.box(i, i).is_inside(side, side) for i in range(count)])
         for count, side in zip(outputs, size)
@@ -285,13 +313,9 @@ def draw_map(
     panel = Image.new("RGB", (MAP_SIDE, SIDE + 2 * MARGIN), "white")
     panel.paste(drawing.outline(image, mark, width=2))
     notes = (
-        f"{outputs[0]}x{outputs[1]}",
-        "bright: the",
-        "whole patch",
-        "is picture",
-        f"row {row}",
-        f"column {col}",
-    )
+        f"{outputs[0]}x{outputs[1]}", "bright: the", "whole patch", "is picture",
+        f"row {row}", f"column {col}",
+    )  # fmt: skip
     for number, note in enumerate(notes):
         ImageDraw.Draw(panel).text(
             (0, MAP_SIDE + 8 + 20 * number), note, drawing.INK, drawing.font(14)
@@ -302,7 +326,7 @@ def draw_map(
 def describe_chain(
     chain: nn.Module, sizes: tuple[tuple[int, int], ...], field: ReceptiveField
 ) -> str:
-    """Return the sizes of the maps and the formulas of size, stride and start with all numbers filled in."""
+    """Return the sizes of the maps, and size, stride and start as formulas with their numbers."""
     layers = spatial_layers(chain)
     jumps = [1]
     for layer in layers:
@@ -320,16 +344,17 @@ def describe_chain(
 
 
 def describe_box(field: ReceptiveField, row: int, col: int, size: tuple[int, int]) -> str:
-    """Return where the patch begins and ends, with the numbers filled in, and what of it is clipped."""
+    """Return where the patch begins and ends, with formula and numbers, and what is clipped."""
     box = field.box(row, col)
     return (
-        f"Patch ({row}, {col}) begins at row {field.start} + {field.stride}·{row} = {box.top} and column "
-        f"{field.start} + {field.stride}·{col} = {box.left}: {pixels(box)}; {clipping(box, size)}."
+        f"Patch ({row}, {col}) begins at row {field.start} + {field.stride}·{row} = {box.top} and "
+        f"column {field.start} + {field.stride}·{col} = {box.left}: {pixels(box)}; "
+        f"{clipping(box, size)}."
     )
 
 
 def clipping(box: PixelBox, size: tuple[int, int]) -> str:
-    """Return what of the box lies outside of a picture of this (height, width), side by side."""
+    """Return what of the box lies outside a picture of this (height, width), for each side."""
     if overlap(box, size) is None:
         return "all of it lies on padding"
     beyond = {
@@ -349,7 +374,7 @@ def clipping(box: PixelBox, size: tuple[int, int]) -> str:
 
 
 def describe_gradient(expected: PixelBox | None, measured: PixelBox | None, reached: int) -> str:
-    """Return which pixels the gradient reaches, held against those that the formula names."""
+    """Return which pixels the gradient reaches, compared with those that the formula gives."""
     if measured is None:
         return (
             f"Gradient: it reaches no pixel{', as the formula says' if expected is None else ''}."

@@ -1,7 +1,7 @@
-"""Look into a U-Net: the feature maps of each block, and what the image loses when a skip is muted.
+"""Look into a U-Net: the feature maps of each block, and what the image loses without a skip.
 
 Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and section 4.2 (U-Net against
-    encoder-decoder).
+encoder-decoder).
 """
 
 import functools
@@ -45,27 +45,35 @@ CHANGE_REACH = 1.0  # where the colours of the change end; the most that is poss
 Point = tuple[float, float]
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The network
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One pass through a U-Net: `fake_b` (C, H, W) in [-1, 1] and what each block made, {name: (C, H, W)}."""
+    """One pass through a U-Net.
+
+    Args:
+        fake_b: the image, (C, H, W) in [-1, 1].
+        maps: what each block made, {name: (C, H, W)}.
+    """
 
     fake_b: Tensor
     maps: dict[str, Tensor]
 
 
 def blocks_by_name(generator: UNet) -> dict[str, nn.Module]:
-    """Return the blocks in the order in which they run: down1 (the largest map), down2 ..., up1 (the smallest) ..."""
+    """Return the blocks in the order in which they run.
+
+    They are down1 (the largest map), down2 and so on, then up1 (the smallest map) and so on.
+    """
     downs = {f"down{level}": block for level, block in enumerate(generator.downs, start=1)}
     return downs | {f"up{number}": block for number, block in enumerate(generator.ups, start=1)}
 
 
 def mute_options(depth: int) -> dict[str, tuple[int, ...]]:
-    """Return what can be muted in a U-Net of this depth, and the encoder levels whose features that are.
+    """Return what can be muted in a U-Net of this depth, and which encoder levels each choice mutes.
 
     Skip k carries what down block k made; the last level is the bottleneck, which goes straight on
     to up1.
@@ -76,22 +84,19 @@ def mute_options(depth: int) -> dict[str, tuple[int, ...]]:
 
 
 def trace_muted(generator: UNet, real_a: Tensor, muted: Collection[int] = ()) -> Trace:
-    """Translate one (C, H, W) image with zeros in the place of some encoder features, and keep what each block made.
+    """Translate one (C, H, W) image with zeros for some encoder features; keep what each block made.
 
-    Level k in `muted` counts from 1. The way down goes on as always: only the decoder block that
-    reads level k finds zeros in its channels. Dropout and statistics are as in
-    `inference.translate`, with the same seed for every choice of levels, so two images differ by
-    what was muted and by nothing else.
+    Levels in `muted` count from 1. The way down runs as always: only the decoder block that reads
+    level k finds zeros in its channels. Dropout and statistics are as in `inference.translate`,
+    with the same seed for every choice of levels, so two images differ by what was muted and by
+    nothing else.
     """
     maps: dict[str, Tensor] = {}
     handles = [
         block.register_forward_hook(_keeper(maps, name))
         for name, block in blocks_by_name(generator).items()
     ]
-    readers = [
-        *generator.ups,
-        generator.head,
-    ]  # the first reads the bottleneck, the last one level 1
+    readers = [*generator.ups, generator.head]  # the first reads the bottleneck, the last level 1
     for level in muted:
         channels = generator.downs[level - 1].conv.out_channels
         handles.append(readers[generator.depth - level].register_forward_pre_hook(_muter(channels)))
@@ -119,14 +124,14 @@ def _muter(channels: int):
     return mute
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The picture
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(64)  # most of its time is text, which stays while another channel is chosen
 def draw_network(depth: int, layer: str, muted: tuple[int, ...]) -> Image.Image:
-    """Draw a U-Net as a diagram, (DIAGRAM_WIDTH, INPUT_SIDE) pixels: `layer` filled, muted connections broken.
+    """Draw a U-Net as a diagram of (DIAGRAM_WIDTH, INPUT_SIDE) pixels with `layer` filled.
 
     Each level is one step down. Skips are green lines; a muted connection is grey and dashed, and
     carries 0.
@@ -150,7 +155,7 @@ def draw_network(depth: int, layer: str, muted: tuple[int, ...]) -> Image.Image:
 
 
 def _places(depth: int) -> dict[str, Point]:
-    """Return the centres of the blocks, evenly from left to right, one step down a level."""
+    """Return the centres of the blocks, evenly from left to right, one step down per level."""
     names = [f"down{level}" for level in range(1, depth + 1)] + [
         f"up{number}" for number in range(1, depth)
     ]
@@ -188,44 +193,55 @@ def _draw_block(
 
 
 def draw_map(values: np.ndarray, side: int = SIDE) -> Image.Image:
-    """Draw one channel of a feature map, (H, W), white at 0, each value a sharp square, its scale below."""
+    """Draw one channel of a feature map, (H, W), white at 0, each value a sharp square.
+
+    Its scale is below.
+    """
     reach = float(np.abs(values).max())
     ends = (f"{-reach:.1f}", "0", f"{reach:.1f}")
     return scale_below(enlarge(diverging(values, reach), side, side), "PuOr", ends)
 
 
 def draw_change(change: np.ndarray, side: int = SIDE) -> Image.Image:
-    """Draw how much each pixel changed, (H, W) in [0, 2], dark where it did not, its scale below."""
+    """Draw how much each pixel changed, (H, W) in [0, 2], dark where it did not.
+
+    Its scale is below.
+    """
     picture = enlarge(heat(change, 0, CHANGE_REACH), side, side)
     return scale_below(
         picture, "cividis", ("0", f"{CHANGE_REACH / 2:g}", f"{CHANGE_REACH:g} or more")
     )
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The explorer
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 class UNetExplorer(Explorer):
-    """Choose a block and a channel to see its feature map; mute a skip, or the bottleneck, to see what it carries.
-
-    Args:
-        generator: a `UNet` with skips; the trained one that ships, if none is given.
-        real_a: (N, C, H, W) inputs for it, in [-1, 1]; if none are given, four label maps of
-            validation facades, 128x128.
+    """Choose a block and a channel to see its feature map; mute a skip to see what it carries.
 
     The generator runs as the paper does at test time, with dropout and the statistics of the image
     at hand (`inference.translate`), always with the same seed: with nothing muted the image is that
-    of `translate`.
+    of `translate`. The bottleneck can be muted too.
 
-    `numbers`: layer, channel, channels, size (height, width), lowest, highest, off (share of the
-        channel's values that
-    the decoder's ReLU sets to 0), facade (which input), muted (levels, counted from 1) and change
-    (mean absolute difference of the image from that with nothing muted, in [0, 2]).
+    Numbers:
+        layer, channel: what is shown.
+        channels: how many the layer has.
+        size: (height, width) of its map.
+        lowest, highest: the channel's extremes.
+        off: share of the channel's values that the decoder's ReLU sets to 0.
+        facade: which input.
+        muted: levels, counted from 1.
+        change: mean absolute difference of the image from that with nothing muted, in [0, 2].
+
+    Args:
+        generator: a `UNet` with skips; by default the trained one that ships.
+        real_a: (N, C, H, W) inputs for it, in [-1, 1]; by default four label maps of validation
+            facades, 128x128.
 
     Raises:
-        TypeError: if the generator is no `UNet`.
+        TypeError: if the generator is not a `UNet`.
         InputError: if it has no skips, or the inputs are not a batch that it can take.
     """
 
@@ -313,23 +329,25 @@ def _check(generator: UNet, real_a: Tensor) -> None:
 def _text(numbers: dict, mute: str) -> str:
     height, width = numbers["size"]
     channel = (
-        f"{numbers['layer']}, channel {numbers['channel']} of 0 to {numbers['channels'] - 1}: {height}x{width} "
-        f"values from {numbers['lowest']:.2f} to {numbers['highest']:.2f}; the decoder's ReLU sets "
-        f"{numbers['off']:.0%} of them to 0."
+        f"{numbers['layer']}, channel {numbers['channel']} of 0 to {numbers['channels'] - 1}: "
+        f"{height}x{width} values from {numbers['lowest']:.2f} to {numbers['highest']:.2f}; the "
+        f"decoder's ReLU sets {numbers['off']:.0%} of them to 0."
     )
     if not numbers["muted"]:
         return f"{channel}\nNothing is muted: this is the generator's own image."
     return (
-        f"{channel}\nMuted: {mute} (zeros in its place). The image changes by {numbers['change']:.3f} on average, "
-        f"on a scale from 0 to 2."
+        f"{channel}\n"
+        f"Muted: {mute} (zeros in its place). The image changes by {numbers['change']:.3f} on "
+        "average, on a scale from 0 to 2."
     )
 
 
 def _alt(numbers: dict, mute: str) -> str:
     height, width = numbers["size"]
     return (
-        f"A label map beside a diagram of the U-Net with {numbers['layer']} marked and {mute} muted. Below it "
-        f"channel {numbers['channel']} of {numbers['layer']} as {height}x{width} squares, orange below 0 and "
-        f"purple above, {numbers['off']:.0%} of them not above 0; the generator's image; the image with {mute} "
-        f"muted; and where they differ, {numbers['change']:.3f} on average."
+        f"A label map beside a diagram of the U-Net with {numbers['layer']} marked and {mute} "
+        f"muted. Below it channel {numbers['channel']} of {numbers['layer']} as {height}x{width} "
+        f"squares, orange below 0 and purple above, {numbers['off']:.0%} of them not above 0; the "
+        f"generator's image; the image with {mute} muted; and where they differ, "
+        f"{numbers['change']:.3f} on average."
     )

@@ -11,7 +11,7 @@ A label map depends on `seed` only. Materials, colours, light, sky, curtains and
 on `photo_seed` and cannot be read from the labels: one label map has many right answers, which is
 what makes the task interesting. The same seed gives the same pixels on every platform.
 
-    night = make_styled(7, style="night")    # the building of seed 7 with its lamps lit: (256, 256, 3) uint8
+    night = make_styled(7, style="night")    # the same building, its lamps lit: (256, 256, 3) uint8
 
 Photos by day and photos by night are two domains for unpaired translation;
 `default_unpaired_dataset` makes them of different buildings, so that no pair exists.

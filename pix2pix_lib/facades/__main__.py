@@ -11,11 +11,12 @@ from .make import FORMATS, SPLITS, write_dataset
 
 
 def _make_parser() -> CommandParser:
-    """Return the command's arguments."""
+    """Return the parser of the command's arguments."""
     parser = CommandParser(
         prog="python -m pix2pix_lib.facades",
-        description="Draw a dataset of facades: photo-like pictures (left half) beside their label maps (right half), "
-        "or with --unpaired photos by day and photos of other buildings by night.",
+        description="Draw a dataset of facades: photo-like pictures (left half) beside their label "
+        "maps (right half), or with --unpaired photos by day and photos of other buildings by "
+        "night.",
     )
     parser.add_argument(
         "--out", type=Path, required=True, help="the folder to make; it must be empty or missing"
@@ -40,7 +41,8 @@ def _make_parser() -> CommandParser:
     )
     parser.add_argument(
         "--unpaired", action="store_true",
-        help="no pairs: that many pictures by day in out/trainA, as many by night in out/trainB, and so on",
+        help="no pairs: that many pictures by day in out/trainA, as many by night in out/trainB, "
+        "and so on",
     )  # fmt: skip
     return parser
 
@@ -67,16 +69,18 @@ def _run(arguments: argparse.Namespace) -> int:
 def _contents(counts: dict[str, int], unpaired: bool) -> str:
     """Return in words what a dataset holds."""
     total, held = (
-        sum(counts.values()),
-        ", ".join(f"{count} {split}" for split, count in counts.items()),
-    )
+        sum(counts.values()), ", ".join(f"{count} {split}" for split, count in counts.items())
+    )  # fmt: skip
     if unpaired:
         return f"{total} pictures by day in A and {total} others by night in B ({held} of each)"
     return f"{total} pairs ({held}): photo left, label map right"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0, 2 after one line on stderr for bad arguments or a bad folder, 130 if interrupted."""
+    """Run the command and return its exit status.
+
+    It is 0, 2 after one line on stderr for bad arguments or a bad folder, or 130 if interrupted.
+    """
     return run_command(_run, _make_parser().parse_args(argv))
 
 

@@ -21,9 +21,8 @@ from .plans import CLASS_COLOURS, Dice, class_map, make_plan
 if TYPE_CHECKING:
     from torch import Tensor
 
-FACADES_VERSION = (
-    1  # raise it when the same seed gives other pixels: datasets made before are then remade
-)
+# Raise it when the same seed gives other pixels: datasets made before are then made anew.
+FACADES_VERSION = 1
 SPLITS: tuple[str, ...] = ("train", "val", "test")
 SPLIT_LIMIT = 1_000_000  # the most seeds one split may use
 STYLES: tuple[str, ...] = ("day", "night")
@@ -33,14 +32,18 @@ MANIFEST = "dataset.json"
 
 Progress = Callable[[int, int], None]
 Manifest = dict[str, Any]  # what dataset.json holds
-Draw = Callable[
-    [int, int], np.ndarray
-]  # (seed, size) to the picture of one file, (size, width, 3) uint8
+Draw = Callable[[int, int], np.ndarray]  # (seed, size) to one file's (size, width, 3) uint8
 
 
 @dataclass(frozen=True)
 class FacadePair:
-    """One building: `classes` (S, S) uint8 in 0..11, `label` (S, S, 3) uint8, `photo` (S, S, 3) uint8."""
+    """One building: its class map, its label map, and its photo.
+
+    Args:
+        classes: (S, S) uint8 in 0..11.
+        label: (S, S, 3) uint8.
+        photo: (S, S, 3) uint8.
+    """
 
     classes: np.ndarray
     label: np.ndarray
@@ -48,7 +51,11 @@ class FacadePair:
 
 
 def _check_integer(name: str, value: int, example: int) -> int:
-    """Return `value` as a plain int; TypeError unless it is an integer (a bool is not)."""
+    """Return `value` as a plain int.
+
+    Raises:
+        TypeError: if it is not an integer; a bool is none.
+    """
     try:
         if isinstance(value, (bool, np.bool_)):
             raise TypeError
@@ -60,7 +67,12 @@ def _check_integer(name: str, value: int, example: int) -> int:
 
 
 def _check_seed(name: str, seed: int) -> int:
-    """Return `seed` as a plain int; TypeError unless it is an integer, InputError unless it is in 0 .. 2**64 - 1."""
+    """Return `seed` as a plain int.
+
+    Raises:
+        TypeError: if it is not an integer.
+        InputError: if it is not in 0 .. 2**64 - 1.
+    """
     value = _check_integer(name, seed, 7)
     if not 0 <= value < 2**64:
         raise InputError(
@@ -70,7 +82,12 @@ def _check_seed(name: str, seed: int) -> int:
 
 
 def _check_size(size: int) -> int:
-    """Return `size` as a plain int; TypeError unless it is an integer, InputError unless it is 32, 48, 64 and so on."""
+    """Return `size` as a plain int.
+
+    Raises:
+        TypeError: if it is not an integer.
+        InputError: if it is not 32, 48, 64 and so on.
+    """
     value = _check_integer("size", size, 256)
     if value >= 32 and value % 16 == 0:
         return value
@@ -79,16 +96,18 @@ def _check_size(size: int) -> int:
     raise InputError(f"size must be a multiple of 16 and at least 32, got {value}; use {remedy}")
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Pairs
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def make_classes(seed: int, size: int = 256) -> np.ndarray:
-    """Return the class map of a seed: (size, size) uint8 with values in 0..11, as in `CLASS_NAMES`.
+    """Return the class map of a seed: (size, size) uint8 in 0..11, as in `CLASS_NAMES`.
 
-    Raises TypeError for a seed or size that is not an integer, InputError for a seed outside 0 ..
-    2**64 - 1 and for a size that is not a multiple of 16 or below 32.
+    Raises:
+        TypeError: if the seed or the size is not an integer.
+        InputError: if the seed is outside 0 .. 2**64 - 1, or the size is below 32 or not a multiple
+            of 16.
     """
     return class_map(make_plan(_check_seed("seed", seed)), _check_size(size))
 
@@ -96,9 +115,13 @@ def make_classes(seed: int, size: int = 256) -> np.ndarray:
 def make_pair(seed: int, size: int = 256, photo_seed: int | None = None) -> FacadePair:
     """Return the pair of a seed; the label map depends on `seed` only, the photo on both seeds.
 
-    `photo_seed` chooses one of many photos of the same label map; None takes one that is derived
-    from `seed`. Another `size` draws the same building at another resolution. Raises what
-    `make_classes` raises, for both seeds.
+    Args:
+        size: of the picture in pixels; another one draws the same building at another resolution.
+        photo_seed: chooses one of many photos of the same label map; None takes one that is derived
+            from `seed`.
+
+    Raises:
+        TypeError, InputError: as `make_classes`, for both seeds.
     """
     seed, size = _check_seed("seed", seed), _check_size(size)
     words = () if photo_seed is None else (_check_seed("photo_seed", photo_seed),)
@@ -114,7 +137,8 @@ def facade_tensors(
 ) -> "tuple[Tensor, Tensor]":
     """Return one facade as (label map, photo), both (3, size, size) float32 in [-1, 1].
 
-    Raises what `make_pair` raises.
+    Raises:
+        TypeError, InputError: as `make_pair`.
     """
     import torch  # drawing facades needs none, and importing it takes seconds
 
@@ -130,29 +154,38 @@ def make_styled(seed: int, size: int = 256, style: str = "day") -> np.ndarray:
 
     By day it is the photo of `make_pair(seed, size)`. By night the same building stands in the same
     place, dim and blue below a dark sky; shops and about a third to two thirds of the windows are
-    lit. Which ones depends on the seed, and cannot be read from the photo by day. Raises what
-    `make_classes` raises, and InputError for another style.
+    lit. Which ones depends on the seed, and cannot be read from the photo by day.
+
+    Raises:
+        TypeError, InputError: as `make_classes`; an InputError also for another style.
     """
     check_choice("style", style, STYLES)
     seed, size = _check_seed("seed", seed), _check_size(size)
     plan = make_plan(seed)
-    night = (
-        Dice(2, seed) if style == "night" else None
-    )  # dice of its own: the building's fall as they do by day
+    # The night has its own dice, so that the building's fall as they do by day.
+    night = Dice(2, seed) if style == "night" else None
     return paint_photo(plan, class_map(plan, size), Dice(1, seed), night)
 
 
 def colour_to_classes(label: np.ndarray) -> np.ndarray:
-    """Return the class whose colour is nearest to each pixel: (..., 3) integers in 0..255 to (...) uint8 in 0..11.
+    """Return the class whose colour is nearest to each pixel.
 
     JPEG moves the flat colours of a label map a little; the nearest colour is still the right one.
-    Raises InputError for an array that is not of integers or whose last axis is not 3 long.
+
+    Args:
+        label: (..., 3) integers in 0..255.
+
+    Returns:
+        (...) uint8 in 0..11.
+
+    Raises:
+        InputError: if the array does not hold integers, or its last axis is not 3 long.
     """
     label = np.asarray(label)
     if label.ndim < 1 or label.shape[-1] != 3 or label.dtype.kind not in "ui":
         raise InputError(
-            f"label must be integers of shape (..., 3) in 0..255, got {label.dtype} of shape {label.shape}; "
-            "load it with np.asarray(image.convert('RGB'))"
+            f"label must be integers of shape (..., 3) in 0..255, got {label.dtype} of shape "
+            f"{label.shape}; load it with np.asarray(image.convert('RGB'))"
         )
     best = np.zeros(label.shape[:-1], np.uint8)
     nearest = np.full(label.shape[:-1], 1 << 30, np.int32)
@@ -165,24 +198,33 @@ def colour_to_classes(label: np.ndarray) -> np.ndarray:
     return best
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Datasets on disk
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _check_count(what: str, count: int, limit: int) -> None:
-    """Raise InputError unless `count` is in 0 .. `limit`."""
+    """Check that `count` is in 0 .. `limit`.
+
+    Raises:
+        InputError: if it is not.
+    """
     if not 0 <= count <= limit:
         raise InputError(
-            f"the number of {what} must be in 0 .. {limit}, got {count}; for more use another base seed"
+            f"the number of {what} must be in 0 .. {limit}, got {count}; for more use another base "
+            "seed"
         )
 
 
 def split_seeds(split: str, count: int, base_seed: int = 0) -> range:
-    """Return the seeds of the first `count` pairs of a split; no two splits or base seeds share a seed.
+    """Return the seeds of the first `count` pairs of a split.
 
-    Raises InputError for another split than train, val and test, for a count outside 0 ..
-    1,000,000, and for a base seed that is too large; TypeError for one that is not an integer.
+    No two splits or base seeds share a seed.
+
+    Raises:
+        TypeError: if the base seed is not an integer.
+        InputError: if the split is not train, val or test, the count is outside 0 .. 1,000,000, or
+            the base seed is too large.
     """
     check_choice("split", split, SPLITS)
     _check_count(f"{split} pairs", count, SPLIT_LIMIT)
@@ -195,10 +237,12 @@ def split_seeds(split: str, count: int, base_seed: int = 0) -> range:
 
 
 def unpaired_seeds(split: str, count: int, base_seed: int = 0) -> tuple[range, ...]:
-    """Return the seeds of the first `count` pictures of each style in a split, in the order of `STYLES`.
+    """Return the seeds of the first `count` pictures of each style in a split, ordered as `STYLES`.
 
-    The styles take turns with the split's seeds, so no two of them share one. Raises what
-    `split_seeds` raises; the largest count is 500,000.
+    The styles take turns with the split's seeds, so no two of them share one.
+
+    Raises:
+        TypeError, InputError: as `split_seeds`; the largest count is 500,000.
     """
     every = split_seeds(split, SPLIT_LIMIT, base_seed)
     _check_count(f"{split} pictures of each style", count, SPLIT_LIMIT // len(STYLES))
@@ -211,7 +255,9 @@ PAIRED = {
 }
 UNPAIRED = {
     "styles": dict(zip("AB", STYLES, strict=True)),
-    "layout": "A (day) is the folder <split>A, B (night) the folder <split>B; no building is in both",
+    "layout": (
+        "A (day) is the folder <split>A, B (night) the folder <split>B; no building is in both"
+    ),
     "direction": "AtoB turns day into night",
 }
 
@@ -235,7 +281,7 @@ def _manifest(
 
 
 def _folders(manifest: Manifest) -> list[tuple[str, range, Draw]]:
-    """Return the folders that a manifest asks for: name, one seed for each file, and how to draw a file."""
+    """Return the folders of a manifest: name, one seed per file, and how to draw a file."""
     folders: list[tuple[str, range, Draw]] = []
     for split, count in manifest["counts"].items():
         if "styles" not in manifest:
@@ -248,7 +294,7 @@ def _folders(manifest: Manifest) -> list[tuple[str, range, Draw]]:
 
 
 def _read_manifest(folder: Path) -> Manifest | None:
-    """Return the dataset.json of a folder that this module wrote, None if there is none."""
+    """Return the dataset.json of a folder that this module wrote, or None if there is none."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -295,9 +341,12 @@ def _fill_folder(folder: Path, manifest: Manifest, progress: Progress | None) ->
 
 
 def _move_into_place(finished: Path, out: Path) -> None:
-    """Rename a finished folder to `out`; what was there before is removed once the new folder is in place."""
+    """Rename a finished folder to `out`.
+
+    What was there before is removed once the new folder is in place.
+    """
     if _read_manifest(out) == _read_manifest(finished):
-        return  # another process was faster: its dataset is as good as ours, and may be in use already
+        return  # another process was faster: its dataset is as good, and may be in use already
     before = out.with_name(f".{out.name}.{os.getpid()}.before")
     if out.exists():
         out.rename(before)
@@ -311,7 +360,10 @@ def _move_into_place(finished: Path, out: Path) -> None:
 
 
 def _build(out: Path, manifest: Manifest, progress: Progress | None) -> Path:
-    """Make a dataset in a temporary folder beside `out`, then move it there; an interruption leaves no trace."""
+    """Make a dataset in a temporary folder beside `out`, then move it there.
+
+    An interruption leaves no trace.
+    """
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -335,16 +387,24 @@ def write_dataset(
 ) -> Path:
     """Write a dataset of pairs, or of unpaired pictures, to the folder `out` and return it.
 
-    The files are `out/<split>/0001.<format>` and on, one for each pair, `2 * size` wide: the photo
-    on the left (A), the label map on the right (B). `counts` maps splits to numbers of pairs. With
-    `unpaired` they are instead `out/<split>A/0001.<format>`, photos by day, and
-    `out/<split>B/0001.<format>`, photos of other buildings by night; `counts` are those of each
-    folder. `out/dataset.json` says how the dataset was made; `progress(done, total)` is called
-    after each file.
+    The files are `out/<split>/0001.<format>` and so on, one per pair, `2 * size` wide: the photo on
+    the left (A), the label map on the right (B). With `unpaired` they are instead
+    `out/<split>A/0001.<format>`, photos by day, and `out/<split>B/0001.<format>`, photos of other
+    buildings by night. `out/dataset.json` says how the dataset was made.
 
-    The folder appears when it is complete, never before. If `out` already holds this very dataset
-    it is kept as it is. Raises FileExistsError if `out` holds anything else, InputError for
-    arguments that make no dataset.
+    The folder appears when it is complete, never before. If `out` already holds this very dataset,
+    it is kept as it is.
+
+    Args:
+        counts: numbers of pairs by split; with `unpaired`, of pictures in each of the two folders.
+        size: of the pictures in pixels, a multiple of 16.
+        base_seed: another one gives other buildings.
+        format: "png" or "jpg".
+        progress: called as progress(done, total) after each file.
+
+    Raises:
+        FileExistsError: if `out` holds anything else.
+        InputError: if the arguments make no dataset.
     """
     out, manifest = Path(out), _manifest(counts, size, base_seed, format, unpaired)
     if _read_manifest(out) == manifest:
@@ -364,12 +424,14 @@ def default_dataset(
     base_seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
-    """Return the folder `root/facades_<size>`, making the dataset first if it is missing or of other contents.
+    """Return the folder `root/facades_<size>`, after making the dataset if need be.
 
-    This is the dataset that is used when no data is given. One that was made by another version of
-    this module, with other counts or another seed, is made anew. Without a `progress` of the
-    caller's, a bar is shown. Raises FileExistsError if the folder holds something that this module
-    did not make.
+    This is the dataset that is used when no data is given. It is made if it is missing, and made
+    anew if it comes from another version of this module, or has other counts or another seed.
+    Without a `progress`, a bar is shown.
+
+    Raises:
+        FileExistsError: if the folder holds something that this module did not make.
     """
     manifest = _manifest({"train": train, "val": val}, size, base_seed, "png")
     return _keep_or_make(Path(root) / f"facades_{size}", manifest, progress)
@@ -383,7 +445,7 @@ def default_unpaired_dataset(
     base_seed: int = 0,
     progress: Progress | None = None,
 ) -> Path:
-    """Return the folder `root/day_night_<size>`, making the dataset first if it is missing or of other contents.
+    """Return the folder `root/day_night_<size>`, after making the dataset if need be.
 
     `trainA` and `valA` hold photos by day, `trainB` and `valB` photos by night, `train` and `val`
     of them in each folder; no building is in two folders. All else is as in `default_dataset`.
@@ -393,7 +455,10 @@ def default_unpaired_dataset(
 
 
 def _keep_or_make(out: Path, manifest: Manifest, progress: Progress | None) -> Path:
-    """Return the folder `out` once it holds the dataset of a manifest; another dataset of this module is replaced."""
+    """Return the folder `out` once it holds the dataset of a manifest.
+
+    Another dataset of this module is replaced.
+    """
     found = _read_manifest(out)
     if found == manifest:
         return out

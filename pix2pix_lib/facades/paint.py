@@ -1,7 +1,7 @@
 """The photo of a procedural facade: materials, sky, painters for every class, light and grain.
 
 All that the label map does not say is chosen here; the same building is painted by day and by
-night. The pixels are integers throughout (see `facade_plans` for why).
+night. Pixels are integers throughout (see `plans` for why).
 """
 
 from collections.abc import Callable, Iterator
@@ -32,9 +32,9 @@ from .plans import (
     slope_mask,
 )
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Textures: arrays of the size of the picture
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _smooth_noise(dice: Dice, size: int, rows: int, columns: int) -> np.ndarray:
@@ -63,10 +63,13 @@ def _courses(
     joint: np.ndarray,
     stagger: bool,
 ) -> np.ndarray:
-    """Return rows of blocks with a tone of their own and joints one pixel wide: (size, size, 3) int32.
+    """Return rows of blocks with tones of their own and joints one pixel wide: (size, size, 3) int32.
 
-    `height` and `length` are in units, `spread` is the largest change of tone; a `length` of `GRID`
-    gives boards.
+    Args:
+        height, length: of a block, in units; a `length` of `GRID` gives boards.
+        spread: the largest change of tone.
+        joint: the colour of the joints.
+        stagger: whether every other row is shifted by half a block.
     """
     units = np.arange(size, dtype=np.int32) * GRID // size
     row = (units + dice.between(0, height)) // height
@@ -81,26 +84,25 @@ def _courses(
 
 
 PLASTER: tuple[Colour, ...] = (
-    (232, 219, 187), (214, 172, 102), (230, 200, 130), (188, 186, 180), (230, 228, 220), (224, 180, 166),
-    (180, 196, 166), (172, 190, 206), (200, 128, 96), (208, 190, 158), (238, 232, 210), (196, 176, 148),
+    (232, 219, 187), (214, 172, 102), (230, 200, 130), (188, 186, 180), (230, 228, 220),
+    (224, 180, 166), (180, 196, 166), (172, 190, 206), (200, 128, 96), (208, 190, 158),
+    (238, 232, 210), (196, 176, 148),
 )  # fmt: skip
 BRICK: tuple[Colour, ...] = (
-    (158, 74, 56), (172, 90, 66), (134, 66, 54), (186, 124, 84), (194, 164, 116), (122, 86, 74), (148, 60, 48),
+    (158, 74, 56), (172, 90, 66), (134, 66, 54), (186, 124, 84), (194, 164, 116), (122, 86, 74),
+    (148, 60, 48),
 )  # fmt: skip
 STONE: tuple[Colour, ...] = (
-    (196, 186, 164), (174, 168, 158), (208, 192, 160), (156, 148, 136), (186, 164, 140), (204, 200, 190),
+    (196, 186, 164), (174, 168, 158), (208, 192, 160), (156, 148, 136), (186, 164, 140),
+    (204, 200, 190),
 )  # fmt: skip
 BOARDS: tuple[Colour, ...] = (
-    (226, 224, 214), (150, 170, 186), (158, 176, 150), (164, 74, 60), (222, 196, 128), (128, 106, 84), (110, 134, 140),
+    (226, 224, 214), (150, 170, 186), (158, 176, 150), (164, 74, 60), (222, 196, 128),
+    (128, 106, 84), (110, 134, 140),
 )  # fmt: skip
 ROOF: tuple[Colour, ...] = (
-    (92, 94, 102),
-    (158, 82, 58),
-    (126, 66, 52),
-    (112, 150, 134),
-    (74, 72, 76),
-    (140, 100, 76),
-)
+    (92, 94, 102), (158, 82, 58), (126, 66, 52), (112, 150, 134), (74, 72, 76), (140, 100, 76),
+)  # fmt: skip
 
 
 def _brick(dice: Dice, size: int) -> np.ndarray:
@@ -151,20 +153,14 @@ def _plaster(dice: Dice, size: int) -> np.ndarray:
 
 
 def _wall(dice: Dice, size: int, base: int) -> np.ndarray:
-    """Return the wall all over the picture, the ground floor (below pixel row `base`) perhaps in another material."""
+    """Return a wall over the whole picture: (size, size, 3) int32.
+
+    The ground floor, below pixel row `base`, may be of another material.
+    """
     materials = (
-        _plaster,
-        _plaster,
-        _plaster,
-        _plaster,
-        _brick,
-        _brick,
-        _brick,
-        _stone,
-        _stone,
-        _boards,
+        _plaster, _plaster, _plaster, _plaster, _brick, _brick, _brick, _stone, _stone, _boards,
         _tiles,
-    )
+    )  # fmt: skip
     picture = dice.pick(materials)(dice, size)
     if dice.chance(45):
         lower = dice.pick((_stone, _stone, _plaster, _brick))(dice, size)
@@ -198,7 +194,10 @@ def _sky(dice: Dice, size: int) -> np.ndarray:
 
 
 def _glass(dice: Dice, size: int) -> np.ndarray:
-    """Return what window panes show, over the whole picture; each window takes a piece of it: (size, size, 3) int32."""
+    """Return what window panes show, over the whole picture: (size, size, 3) int32.
+
+    Each window takes a piece of it.
+    """
     dark = dice.tint(((34, 42, 52), (28, 32, 36), (44, 54, 66), (38, 38, 34)), 6)
     bright = dice.tint(((150, 180, 206), (176, 186, 194), (128, 152, 166), (190, 170, 150)), 8)
     x = np.arange(size, dtype=np.int32) * GRID // size
@@ -210,40 +209,50 @@ def _glass(dice: Dice, size: int) -> np.ndarray:
     return _mix(dark, bright, np.minimum(share + streak, 235)[:, :, None])
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# The photo: one painter per class. A painter makes the choices of the building once and then paints
-# every such part.
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# The photo: one painter per class. A painter makes the building's choices once and then paints
+# every part of its class.
+# --------------------------------------------------------------------------------------------------
 
 TRIM: tuple[Colour, ...] = (
-    (236, 232, 220), (214, 204, 182), (190, 184, 172), (224, 212, 184), (170, 160, 146), (198, 170, 132),
+    (236, 232, 220), (214, 204, 182), (190, 184, 172), (224, 212, 184), (170, 160, 146),
+    (198, 170, 132),
 )  # fmt: skip
 JOINERY: tuple[Colour, ...] = (
-    (240, 238, 232), (240, 238, 232), (228, 220, 200), (96, 62, 42), (70, 50, 40), (60, 74, 66), (88, 92, 98),
+    (240, 238, 232), (240, 238, 232), (228, 220, 200), (96, 62, 42), (70, 50, 40), (60, 74, 66),
+    (88, 92, 98),
 )  # fmt: skip
 PAINT: tuple[Colour, ...] = (
-    (58, 96, 70), (112, 54, 38), (52, 74, 112), (128, 84, 50), (136, 44, 40), (150, 162, 170), (196, 186, 160),
-    (44, 82, 92), (86, 62, 44),
+    (58, 96, 70), (112, 54, 38), (52, 74, 112), (128, 84, 50), (136, 44, 40), (150, 162, 170),
+    (196, 186, 160), (44, 82, 92), (86, 62, 44),
 )  # fmt: skip
 WOOD: tuple[Colour, ...] = (
-    (110, 62, 34), (84, 46, 28), (134, 84, 44), (40, 84, 58), (132, 36, 34), (34, 56, 98), (62, 40, 34), (24, 78, 88),
+    (110, 62, 34), (84, 46, 28), (134, 84, 44), (40, 84, 58), (132, 36, 34), (34, 56, 98),
+    (62, 40, 34), (24, 78, 88),
 )  # fmt: skip
 SIGNS: tuple[Colour, ...] = (
-    (150, 34, 36), (26, 70, 52), (28, 44, 92), (40, 38, 40), (206, 164, 60), (216, 208, 190), (108, 40, 70),
-    (22, 96, 120),
+    (150, 34, 36), (26, 70, 52), (28, 44, 92), (40, 38, 40), (206, 164, 60), (216, 208, 190),
+    (108, 40, 70), (22, 96, 120),
 )  # fmt: skip
 GOODS: tuple[Colour, ...] = (
-    (220, 180, 110), (196, 84, 70), (90, 140, 120), (230, 220, 200), (110, 120, 170), (226, 150, 80), (140, 110, 90),
+    (220, 180, 110), (196, 84, 70), (90, 140, 120), (230, 220, 200), (110, 120, 170),
+    (226, 150, 80), (140, 110, 90),
 )  # fmt: skip
 
 Painter = Callable[[Part, Rect], None]
 
 
 class _Canvas:
-    """The photo while it is painted: `colour` (S, S, 3) int32 and `height` (S, S) int32, units in front of the wall.
+    """The photo while it is painted.
 
-    `room` (S, S) int32 is the number of the room that one looks into through a pane, 0 elsewhere;
-    `rooms` lists the class of the part that each room lies behind, from room 1 on.
+    Args:
+        size: S, the side in pixels.
+
+    Attributes:
+        colour: (S, S, 3) int32.
+        height: (S, S) int32, units in front of the wall.
+        room: (S, S) int32, the number of the room behind a pane, 0 elsewhere.
+        rooms: the class of the part that each room lies behind, from room 1 on.
     """
 
     def __init__(self, size: int) -> None:
@@ -258,14 +267,17 @@ class _Canvas:
         return max(1, (units * self.size + GRID // 2) // GRID)
 
     def fill(self, rect: Rect, colour: np.ndarray, height: int | None = None) -> None:
-        """Paint a box in one colour, and set how far it stands out if `height` is given; it hides what is behind."""
+        """Paint a box in one colour; it hides what is behind.
+
+        `height`, if given, is how far it stands out.
+        """
         self.colour[rect.area] = colour
         self.room[rect.area] = 0
         if height is not None:
             self.height[rect.area] = height
 
     def open_room(self, rect: Rect, kind: int) -> None:
-        """Let one look through a box into another room; a part of class `kind` lies before it."""
+        """Open a box as a view into another room, behind a part of class `kind`."""
         self.rooms.append(kind)
         self.room[rect.area] = len(self.rooms)
 
@@ -282,7 +294,11 @@ def _bars(count: int, length: int, thick: int) -> Iterator[tuple[int, int]]:
 
 
 def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
-    """Windows: a frame with muntins, set back from the wall; panes that reflect, are lit, or show curtains."""
+    """Return a painter of windows.
+
+    They have a frame with muntins, set back from the wall, and panes that reflect, are lit, or show
+    curtains.
+    """
     frame = dice.tint(JOINERY)
     lit = dice.tint(((250, 210, 130), (246, 226, 170)))
     upright, transom = dice.pick(((1, 40), (1, 33), (1, 50), (0, 50), (2, 35), (1, 0), (2, 0)))
@@ -291,19 +307,14 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
     cloth = dice.tint(((226, 220, 206), (206, 196, 176), (190, 198, 204), (214, 176, 150)))
 
     def paint(part: Part, rect: Rect) -> None:
-        y, x = (
-            dice.between(0, 255),
-            dice.between(0, 255),
-        )  # always thrown, so that a size changes no later throw
+        # Always thrown, so that another size changes no later throw.
+        y, x = dice.between(0, 255), dice.between(0, 255)
         is_lit, has_cloth, dim = (
-            dice.chance(lit_percent),
-            dice.chance(curtained),
-            dice.between(-26, 30),
-        )
+            dice.chance(lit_percent), dice.chance(curtained), dice.between(-26, 30)
+        )  # fmt: skip
         style, reach = dice.pick(("sides", "sides", "sheer", "top", "left")), dice.between(20, 36)
-        canvas.open_room(
-            rect, WINDOW
-        )  # even if it is too small for panes, so that all sizes count the same rooms
+        # Even if it is too small for panes, so that all sizes count the same rooms.
+        canvas.open_room(rect, WINDOW)
         if rect.height < 3 or rect.width < 3:
             canvas.fill(rect, np.array((60, 70, 80)))
             return
@@ -317,9 +328,11 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
             _hang_cloth(canvas, rect, cloth, style, reach)
         edge = rect.inner(thick, thick, rect.height - thick, rect.width - thick)
         for outer in (
-            Rect(rect.top, rect.left, edge.top, rect.right), Rect(edge.bottom, rect.left, rect.bottom, rect.right),
-            Rect(rect.top, rect.left, rect.bottom, edge.left), Rect(rect.top, edge.right, rect.bottom, rect.right),
-        ):  # fmt: skip
+            Rect(rect.top, rect.left, edge.top, rect.right),
+            Rect(edge.bottom, rect.left, rect.bottom, rect.right),
+            Rect(rect.top, rect.left, rect.bottom, edge.left),
+            Rect(rect.top, edge.right, rect.bottom, rect.right),
+        ):
             canvas.fill(outer, frame, -14)
         for start, stop in _bars(upright, rect.width, thick):
             canvas.fill(rect.inner(0, start, rect.height, stop), frame, -16)
@@ -352,7 +365,7 @@ def _hang_cloth(canvas: _Canvas, rect: Rect, cloth: np.ndarray, style: str, reac
 
 
 def _door_painter(canvas: _Canvas, dice: Dice) -> Painter:
-    """Doors: wooden leaves with panels, a pane above, a handle and a step."""
+    """Return a painter of doors: wooden leaves with panels, a pane above, a handle and a step."""
     wood, frame = dice.tint(WOOD), dice.tint(JOINERY + TRIM)
     glass = dice.tint(((52, 64, 76), (120, 130, 130), (210, 180, 120)))
     leaves, rows, glazed = dice.pick((1, 2, 2)), dice.between(2, 4), dice.chance(35)
@@ -383,7 +396,10 @@ def _door_painter(canvas: _Canvas, dice: Dice) -> Painter:
 
 
 def _cell(rect: Rect, row: int, rows: int, column: int, columns: int, gap: int) -> Rect:
-    """Return one cell of a grid of `rows` x `columns` within `rect`, `gap` pixels smaller on the upper left side."""
+    """Return one cell of a grid of `rows` x `columns` within `rect`.
+
+    It is `gap` pixels smaller at its upper left, and half of that at its lower right.
+    """
     return rect.inner(
         rect.height * row // rows + gap, rect.width * column // columns + gap,
         rect.height * (row + 1) // rows - gap // 2, rect.width * (column + 1) // columns - gap // 2,
@@ -393,7 +409,10 @@ def _cell(rect: Rect, row: int, rows: int, column: int, columns: int, gap: int) 
 def _band_painter(
     canvas: _Canvas, dice: Dice, trim: np.ndarray, reliefs: tuple[int, int], toothed: int
 ) -> Painter:
-    """Cornices and moldings: a bright upper edge, a dark lower edge, and in `toothed` of 100 buildings dentils."""
+    """Return a painter of cornices and moldings: a bright upper edge and a dark lower edge.
+
+    In `toothed` of 100 buildings they have dentils.
+    """
     tone, relief = trim + dice.between(-14, 14), dice.between(*reliefs)
     teeth, groove = dice.chance(toothed), dice.chance(50)
 
@@ -415,7 +434,10 @@ def _band_painter(
 
 
 def _cut_teeth(canvas: _Canvas, rect: Rect, tone: np.ndarray) -> None:
-    """Cut dentils into the lower half of a band: every other piece of 12 units is set back and darker."""
+    """Cut dentils into the lower half of a band.
+
+    Every other piece of 12 units is set back and darker.
+    """
     step = canvas.pixels(12)
     gaps = (np.arange(rect.left, rect.right) // step) % 2 == 1
     lower = slice(rect.top + rect.height // 2, rect.bottom - 1)
@@ -424,7 +446,7 @@ def _cut_teeth(canvas: _Canvas, rect: Rect, tone: np.ndarray) -> None:
 
 
 def _sill_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
-    """Sills: a slab that stands out; sometimes a row of flowers on it."""
+    """Return a painter of sills: a slab that stands out, sometimes with a row of flowers on it."""
     tone, flowered = trim + dice.between(-20, 10), dice.chance(14)
     bloom = dice.tint(((206, 60, 70), (230, 130, 160), (240, 200, 80)))
     leaves = np.array((74, 112, 56))
@@ -442,7 +464,10 @@ def _sill_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
 
 
 def _balcony_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
-    """Balconies: a slab that casts a shadow, and a railing of iron bars, stone balusters, plates or glass."""
+    """Return a painter of balconies: a slab that casts a shadow, and a railing.
+
+    The railing is of iron bars, stone balusters, plates or glass.
+    """
     style = dice.pick(("iron", "iron", "iron", "stone", "stone", "plates", "glass"))
     iron = dice.tint(((38, 38, 42), (52, 60, 56), (226, 224, 218), (70, 50, 40)), 8)
     plate = dice.tint(PAINT + PLASTER)
@@ -474,7 +499,7 @@ def _balcony_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
 
 
 def _blind_painter(canvas: _Canvas, dice: Dice) -> Painter:
-    """Blinds: shutters with slats beside a window, or a roller blind let down over it."""
+    """Return a painter of blinds: shutters with slats beside a window, or a roller blind over it."""
     shutter = dice.tint(PAINT)
     roller = dice.tint(
         ((206, 200, 186), (176, 178, 176), (150, 128, 100), (196, 170, 90), (140, 154, 150))
@@ -497,7 +522,7 @@ def _blind_painter(canvas: _Canvas, dice: Dice) -> Painter:
 
 
 def _deco_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
-    """Ornaments: a panel with an oval, a diamond or a ribbed shell standing out from it."""
+    """Return a painter of ornaments: a panel on which an oval, a diamond or a ribbed shell stands out."""
     tone, motif = trim + dice.between(-20, 16), dice.pick(("oval", "diamond", "ribs"))
     ground = tone - dice.between(18, 60)
 
@@ -508,9 +533,10 @@ def _deco_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
         x = np.abs(2 * np.arange(rect.width, dtype=np.int64) + 1 - rect.width)
         high, wide = max(1, rect.height - 1), max(1, rect.width - 1)
         if motif == "oval":
-            mask = (y * wide) * (y * wide) + (x * high) * (x * high) <= (high * wide) * (
-                high * wide
-            )
+            mask = (
+                (y * wide) * (y * wide) + (x * high) * (x * high)
+                <= (high * wide) * (high * wide)
+            )  # fmt: skip
         elif motif == "diamond":
             mask = y * wide + x * high <= high * wide
         else:
@@ -522,7 +548,7 @@ def _deco_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
 
 
 def _pillar_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
-    """Pillars: a round or fluted shaft between a base and a capital."""
+    """Return a painter of pillars: a round or fluted shaft between a base and a capital."""
     tone, fluted = trim + dice.between(-12, 14), dice.chance(40)
 
     def paint(part: Part, rect: Rect) -> None:
@@ -545,7 +571,10 @@ def _pillar_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
 
 
 def _shop_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
-    """Shops: a large lit window with goods, over it a sign with letters or a striped awning, below it a plinth."""
+    """Return a painter of shops: a large lit window with goods.
+
+    Above it is a sign with letters or a striped awning, below it a plinth.
+    """
     frame = dice.tint(WOOD + SIGNS)
     glow = dice.tint(((240, 206, 140), (216, 220, 224), (180, 170, 150)))
 
@@ -569,10 +598,8 @@ def _shop_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
             canvas.colour[piece.area] = _mix(canvas.colour[piece.area], colour, np.int32(150))
         thick = canvas.pixels(10)
         for start, stop in (
-            (0, thick),
-            *_bars(panes - 1, rect.width, thick),
-            (rect.width - thick, rect.width),
-        ):
+            (0, thick), *_bars(panes - 1, rect.width, thick), (rect.width - thick, rect.width),
+        ):  # fmt: skip
             canvas.fill(show.inner(0, start, show.height, stop), frame, -12)
         if awning:
             _stretch_awning(canvas, rect.inner(0, 0, top, rect.width), sign, pale)
@@ -583,7 +610,7 @@ def _shop_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
 
 
 def _stretch_awning(canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.ndarray) -> None:
-    """Paint a striped awning: it comes forward towards its lower edge."""
+    """Paint a striped awning, which comes forward towards its lower edge."""
     stripe = np.arange(rect.width) // canvas.pixels(24) % 2 == 1
     canvas.fill(rect, colour + 16)
     canvas.colour[rect.area][:, stripe] = pale - 10
@@ -594,7 +621,10 @@ def _stretch_awning(canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.nd
 def _letter_sign(
     canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.ndarray, letters: np.ndarray
 ) -> None:
-    """Paint a sign strip with strokes that look like letters from afar; `letters` (64,) int32 says where."""
+    """Paint a sign strip with strokes that look like letters from afar.
+
+    `letters` (64,) int32 says where.
+    """
     canvas.fill(rect, colour, 12)
     cell = canvas.pixels(10)
     upper, lower = rect.top + rect.height * 30 // 100, rect.top + rect.height * 72 // 100
@@ -609,7 +639,10 @@ def _letter_sign(
 
 
 def _wall_painter(canvas: _Canvas, dice: Dice, base: int) -> Painter:
-    """Walls, gables, chimneys and roofs: pieces of a texture that covers the picture, slanted where the part is."""
+    """Return a painter of walls, gables, chimneys and roofs.
+
+    They are pieces of a texture that covers the picture, slanted where the part is.
+    """
     wall = _wall(dice, canvas.size, base)
     colour = dice.tint(ROOF)
     roof = _courses(
@@ -638,7 +671,10 @@ def _wall_painter(canvas: _Canvas, dice: Dice, base: int) -> Painter:
 
 
 def _painters(canvas: _Canvas, dice: Dice, base: int) -> dict[int, Painter]:
-    """Return the painter of every class but the background; the ground floor is what lies below pixel row `base`."""
+    """Return the painter of every class but the background.
+
+    The ground floor is what lies below pixel row `base`.
+    """
     wall = _wall_painter(canvas, dice, base)
     trim, glass = dice.tint(TRIM), _glass(dice, canvas.size)
     return {
@@ -656,9 +692,9 @@ def _painters(canvas: _Canvas, dice: Dice, base: int) -> dict[int, Painter]:
     }
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The photo: ground, trees, light, and all of it together
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _paint_trees(canvas: _Canvas, dice: Dice, ground: int) -> None:
@@ -666,9 +702,8 @@ def _paint_trees(canvas: _Canvas, dice: Dice, ground: int) -> None:
     if not dice.chance(60):
         return
     size, green = (
-        canvas.size,
-        dice.tint(((70, 96, 62), (96, 110, 70), (120, 96, 60), (84, 100, 96))),
-    )
+        canvas.size, dice.tint(((70, 96, 62), (96, 110, 70), (120, 96, 60), (84, 100, 96)))
+    )  # fmt: skip
     waves = ((5, 3), (16, 2), (38, 1), (70, 1))
     crowns = sum(_smooth_noise(dice, size, 1, hills)[0] * share for hills, share in waves)
     tall = (dice.between(20, 90) + crowns * dice.between(60, 130) // 1785) * size // GRID
@@ -734,14 +769,16 @@ def _light(canvas: _Canvas, dice: Dice) -> np.ndarray:
 
 
 def _develop(canvas: _Canvas, dice: Dice, light: np.ndarray, sky: np.ndarray) -> np.ndarray:
-    """Return the finished photo, (S, S, 3) uint8: lit, toned, slightly soft, grainy. `sky` (S, S) bool is not lit."""
+    """Return the finished photo, (S, S, 3) uint8: lit, toned, slightly soft, grainy.
+
+    `sky` (S, S) bool is not lit.
+    """
     size = canvas.size
     light[sky] = 256
     tone = (
         np.array([dice.between(244, 262), 252, dice.between(242, 262)], np.int32)
-        * dice.between(224, 268)
-        >> 8
-    )
+        * dice.between(224, 268) >> 8
+    )  # fmt: skip
     colour = canvas.colour * light[:, :, None] >> 8
     colour = colour * tone >> 8
     soft = colour * 6
@@ -754,9 +791,9 @@ def _develop(canvas: _Canvas, dice: Dice, light: np.ndarray, sky: np.ndarray) ->
     return np.clip(soft >> 3, 0, 255).astype(np.uint8)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # Night: the same canvas under another light
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 MOONLIGHT = np.array((78, 92, 132), np.int32)  # what night leaves of the colours, in 256ths
 NIGHT_SKY = np.array((28, 44, 98), np.int32)
@@ -764,9 +801,10 @@ LAMPS: tuple[Colour, ...] = ((255, 214, 116), (255, 198, 92), (255, 226, 144), (
 
 
 def _lamps(rooms: list[int], dice: Dice) -> np.ndarray:
-    """Return the light in every room, (1 + rooms, 3) int32; outside (row 0) and where nobody is at home it is black.
+    """Return the light in every room, (1 + rooms, 3) int32.
 
-    About a third to two thirds of the windows are lit, and every shop.
+    It is black outside (row 0) and where nobody is at home. About a third to two thirds of the
+    windows are lit, and every shop.
     """
     lamps = np.array([(0, 0, 0), *(dice.tint(LAMPS, 10) for _ in rooms)], np.int32)
     windows = 1 + np.flatnonzero(np.array(rooms) == WINDOW)
@@ -777,21 +815,27 @@ def _lamps(rooms: list[int], dice: Dice) -> np.ndarray:
 
 
 def _blur(picture: np.ndarray, reach: int) -> np.ndarray:
-    """Return the mean over the 2 * `reach` + 1 rows around every row of (S, S, 3) int32; all is black outside."""
+    """Return (S, S, 3) int32 averaged over the 2 * `reach` + 1 rows around each row.
+
+    All is black outside.
+    """
     side = 2 * reach + 1
     sums = np.cumsum(np.pad(picture, ((reach + 1, reach), (0, 0), (0, 0))), axis=0, dtype=np.int32)
     return (sums[side:] - sums[:-side]) // side
 
 
 def _spill(lamps: np.ndarray, reach: int) -> np.ndarray:
-    """Return the light that lamps (S, S, 3) int32 throw on what surrounds them, about `reach` pixels far."""
+    """Return the light that lamps (S, S, 3) int32 throw on their surroundings, about `reach` pixels far."""
     for _ in range(4):  # rows, columns, and both again: two boxes make a tent
         lamps = _blur(lamps, reach).swapaxes(0, 1)
     return lamps
 
 
 def _fall_of_night(canvas: _Canvas, dice: Dice, sky: np.ndarray) -> None:
-    """Turn the painted day into night: all is dim and blue, `sky` (S, S) bool most of all, and rooms are lit."""
+    """Turn the painted day into night: all is dim and blue, and rooms are lit.
+
+    `sky` (S, S) bool is the bluest.
+    """
     day, sky = np.clip(canvas.colour, 0, 255), sky[:, :, None]
     lamps = _lamps(canvas.rooms, dice)[canvas.room]
     light = MOONLIGHT + _spill(lamps, canvas.pixels(16)) * 2
@@ -802,10 +846,13 @@ def _fall_of_night(canvas: _Canvas, dice: Dice, sky: np.ndarray) -> None:
 def paint_photo(
     plan: Plan, classes: np.ndarray, dice: Dice, night: Dice | None = None
 ) -> np.ndarray:
-    """Paint the photo of a plan, (S, S, 3) uint8; `dice` decide all that the labels do not say.
+    """Paint the photo of a plan, (S, S, 3) uint8.
 
-    With dice for the `night` it is the same building at night, and they decide which windows are
-    lit.
+    Args:
+        classes: the plan's class map, (S, S).
+        dice: decide all that the labels do not say.
+        night: with these dice the same building is painted by night; they decide which windows are
+            lit.
     """
     size = classes.shape[0]
     canvas, ground = _Canvas(size), pixel(plan.ground, size)

@@ -1,16 +1,15 @@
-"""The plan of a procedural facade: what stands where, drawn from a seed, and the class map of it.
+"""The plan of a procedural facade: what stands where, drawn from a seed, and its class map.
 
 A plan is a list of boxes in painting order. Places and lengths are in *units*: the picture is 1024
 units wide and high, whatever its size in pixels. The classes and their colours are those of the CMP
 Facades dataset.
 
-The same seed gives the same pixels on every platform. Three rules see to that, here and in
-`facade_paint`:
+The same seed gives the same pixels on every platform. Three rules ensure that, here and in `paint`:
 
-- random numbers come from `np.random.RandomState`, whose stream NEP 19 freezes (that of `Generator`
-may change);
+- random numbers come from `np.random.RandomState`, whose stream NEP 19 freezes (that of
+  `Generator` may change);
 - shapes are drawn with NumPy slices and masks, because Pillow's rasteriser changes between
-versions;
+  versions;
 - pixels are computed with integers only, so no rounding can differ.
 """
 
@@ -32,9 +31,9 @@ CLASS_COLOURS: np.ndarray = np.array(
     dtype=np.uint8,
 )  # fmt: skip
 CLASS_COLOURS.setflags(write=False)
-BACKGROUND, FACADE, WINDOW, DOOR, CORNICE, SILL, BALCONY, BLIND, DECO, MOLDING, PILLAR, SHOP = (
-    range(12)
-)
+(
+    BACKGROUND, FACADE, WINDOW, DOOR, CORNICE, SILL, BALCONY, BLIND, DECO, MOLDING, PILLAR, SHOP
+) = range(12)  # fmt: skip
 GRID = 1024  # units along each side of the picture
 
 Colour = tuple[int, int, int]
@@ -42,8 +41,9 @@ T = TypeVar("T")
 
 
 class Dice:
-    """Random choices. Equal `words` give equal throws; the first word tells the plan (0), the photo (1), and
-    the lamps of the night (2) apart.
+    """Random choices; equal `words` give equal throws.
+
+    The first word tells the plan (0), the photo (1) and the lamps of the night (2) apart.
     """
 
     def __init__(self, *words: int) -> None:
@@ -75,16 +75,17 @@ class Dice:
         return self.state.randint(0, 256, shape, dtype=np.uint8).astype(np.int32)
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # The plan of a building: boxes in units, in painting order
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Part:
-    """A box of one class, in units. `inset` moves both upper corners inwards (a roof).
+    """A box of one class, in units.
 
-    `role` tells the painter what the class does not: roof or gable, frame, roller.
+    `inset` moves both upper corners inwards (a roof). `role` tells the painter what the class does
+    not: roof or gable, frame, roller.
     """
 
     kind: int
@@ -98,7 +99,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """A building: its `parts` in painting order, the `ground` line and the top of the ground floor (`base`)."""
+    """A building.
+
+    Args:
+        parts: its parts in painting order.
+        ground: the ground line, in units.
+        base: the top of the ground floor, in units.
+    """
 
     parts: list[Part]
     ground: int
@@ -107,7 +114,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Body:
-    """The wall of a building in units, with the edges of its floors (downwards) and of its bays (rightwards)."""
+    """The wall of a building in units, with the edges of its floors (downwards) and bays (rightwards)."""
 
     top: int
     left: int
@@ -118,7 +125,10 @@ class _Body:
 
 @dataclass(frozen=True)
 class _FloorStyle:
-    """How the windows of a floor look in the label map; lengths in percent of the floor height or the bay width."""
+    """How the windows of a floor look in the label map.
+
+    Lengths are in percent of the floor's height or the bay's width.
+    """
 
     top: int
     bottom: int
@@ -139,7 +149,10 @@ def _cut(start: int, stop: int, weights: Sequence[int]) -> list[int]:
 
 
 def _mirrored(dice: Dice, count: int, percent: int) -> list[bool]:
-    """Return `count` choices that read the same from both ends, as most facades do; one in five is not symmetric."""
+    """Return `count` choices that read the same from both ends, as in most facades.
+
+    One in five is not symmetric.
+    """
     half = [dice.chance(percent) for _ in range((count + 1) // 2)]
     choices = half + half[: count // 2][::-1]
     if dice.chance(20):
@@ -229,7 +242,10 @@ def _crest(dice: Dice, body: _Body, top: int) -> list[Part]:
 
 
 def _gable_sides(dice: Dice, body: _Body) -> tuple[int, int]:
-    """Return where a gable begins and ends: it covers a narrow house, or the middle of a wide one."""
+    """Return where a gable begins and ends.
+
+    It covers a narrow house, or the middle of a wide one.
+    """
     half = min(body.right - body.left, dice.between(360, 600)) // 2
     centre = (body.left + body.right) // 2
     return centre - half, centre + half
@@ -241,11 +257,8 @@ def _gable_ornament(dice: Dice, body: _Body, height: int) -> Part:
     upper = body.top - height * dice.between(48, 56) // 100
     return Part(
         dice.pick((WINDOW, WINDOW, DECO)),
-        upper,
-        centre - half,
-        body.top - height // 8,
-        centre + half,
-    )
+        upper, centre - half, body.top - height // 8, centre + half,
+    )  # fmt: skip
 
 
 def _stepped_gable(dice: Dice, body: _Body, height: int) -> list[Part]:
@@ -262,7 +275,10 @@ def _stepped_gable(dice: Dice, body: _Body, height: int) -> list[Part]:
 
 
 def _band_parts(dice: Dice, body: _Body) -> list[Part]:
-    """Return the horizontal bands: below the roof, above the ground floor, and sometimes between upper floors."""
+    """Return the horizontal bands.
+
+    They lie below the roof, above the ground floor, and sometimes between upper floors.
+    """
     parts = []
     out = dice.between(0, 10)
     if dice.chance(92):
@@ -311,7 +327,10 @@ def _floor_style(dice: Dice) -> _FloorStyle:
 
 
 def _openings(left: int, right: int, percent: int, paired: bool) -> list[tuple[int, int]]:
-    """Return where the one or two windows of a bay begin and end; a window is between 56 and 150 units wide."""
+    """Return where the one or two windows of a bay begin and end.
+
+    A single window is between 56 and 150 units wide.
+    """
     centre = (left + right) // 2
     if paired and right - left >= 170:
         wide, gap = (right - left) * 30 // 100, (right - left) * 5 // 100
@@ -323,7 +342,10 @@ def _openings(left: int, right: int, percent: int, paired: bool) -> list[tuple[i
 def _floor_parts(
     dice: Dice, top: int, bottom: int, bays: list[tuple[int, int, bool]], style: _FloorStyle
 ) -> list[Part]:
-    """Return the windows of one floor and all that belongs to them. A bay is (left, right, paired)."""
+    """Return the windows of one floor and all that belongs to them.
+
+    A bay is (left, right, paired).
+    """
     height = bottom - top
     upper, lower = top + height * style.top // 100, top + height * style.bottom // 100
     parts: list[Part] = []
@@ -352,16 +374,9 @@ def _window_parts(
         parts.append(Part(BLIND, top, left - side, bottom, left))
         parts.append(Part(BLIND, top, right, bottom, right + side))
     if style.blinds == "roller" and dice.chance(60):
-        parts.append(
-            Part(
-                BLIND,
-                top,
-                left,
-                top + (bottom - top) * dice.between(25, 70) // 100,
-                right,
-                "roller",
-            )
-        )
+        parts.append(Part(
+            BLIND, top, left, top + (bottom - top) * dice.between(25, 70) // 100, right, "roller",
+        ))  # fmt: skip
     return parts
 
 
@@ -418,7 +433,7 @@ def _blank_bay(dice: Dice, body: _Body, column: int) -> list[Part]:
 
 
 def _medallions(dice: Dice, body: _Body) -> list[Part]:
-    """Return a row of ornaments between two bays, on one upper floor."""
+    """Return a row of ornaments between the bays, on one upper floor."""
     floor, half = dice.between(0, len(body.floors) - 3), dice.between(13, 17)
     top, height = body.floors[floor], body.floors[floor + 1] - body.floors[floor]
     upper = top + height * dice.between(36, 46) // 100
@@ -498,8 +513,7 @@ def make_plan(seed: int) -> Plan:
     ground = GRID - (dice.between(28, 96) if dice.chance(75) else 0)
     body = _lay_out_body(dice, roof_height, ground)
     parts = _roof_parts(dice, body, kind, roof_height)
-    # The wall goes below the bands and above the chimneys' feet; the gable's ornament lies outside
-    # of it.
+    # The wall goes below the bands and above the chimneys' feet; the gable's ornament lies outside.
     parts.append(Part(FACADE, body.top, body.left, ground, body.right))
     parts += _band_parts(dice, body)
     parts += _pillar_parts(dice, body)
@@ -508,9 +522,9 @@ def make_plan(seed: int) -> Plan:
     return Plan(parts, ground, body.floors[-2])
 
 
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # From units to pixels
-# ---------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -536,7 +550,10 @@ class Rect:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     def inner(self, top: int, left: int, bottom: int, right: int) -> "Rect":
-        """Return the box within this one at the given pixels, counted from this one's upper left corner, and cut."""
+        """Return the box within this one at the given pixels, cut at its edges.
+
+        The pixels count from this box's upper left corner.
+        """
         return Rect(
             self.top + min(max(top, 0), self.height), self.left + min(max(left, 0), self.width),
             self.top + min(max(bottom, 0), self.height), self.left + min(max(right, 0), self.width),

@@ -1,17 +1,18 @@
-"""JupyterLab on loopback and a headless Chromium, for tests that use a notebook as a person at the keyboard does.
+"""JupyterLab on loopback and a headless Chromium, to use notebooks as a person at a keyboard does.
 
-Needed: playwright for Python and Chromium from the system's packages ($CHROMIUM, or found on PATH).
-    Where one is
-missing the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is set, as CI
-does.
+Needed are playwright for Python, and Chromium from the system's packages ($CHROMIUM, or on PATH).
+Where one is missing the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is
+set, as CI does.
 
 The fixtures live as long as one module, not the session: playwright keeps an asyncio loop running
 in this thread, and what comes after these tests should find none.
 """
 
+import ast
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -24,6 +25,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +149,10 @@ def find_chromium() -> str | None:
 
 
 def copy_project(to: Path) -> Path:
-    """Copy what the notebooks need, so that nothing which they write lands in the project."""
+    """Copy what the notebooks need, so that nothing which they write lands in the project.
+
+    Of the code cells only those stay that the explorers need: nbval runs all of them elsewhere.
+    """
     for name in NEEDED:
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
@@ -158,7 +163,44 @@ def copy_project(to: Path) -> Path:
             )
         else:
             shutil.copy(ROOT / name, to / name)
+    for path in (to / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        kept = cells_for_explorers([cell.source for cell in code_cells(notebook)])
+        sources = iter(kept)
+        notebook.cells = [c for c in notebook.cells if c.cell_type != "code" or next(sources)]
+        nbformat.write(notebook, path)
     return to
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def cells_for_explorers(sources: list[str]) -> list[bool]:
+    """Return which code cells stay: those that make an explorer, and what these use."""
+    trees = [ast.parse(source) for source in sources]
+    kept = [bool(re.search(r"(Explorer|Player|Painter|Designer)\(", source)) for source in sources]
+    kept[0] = True  # the bootstrap cell
+    needed: set[str] = set()
+    for number in reversed(range(len(sources))):
+        names = [node for node in ast.walk(trees[number]) if isinstance(node, ast.Name)]
+        imported = {
+            (alias.asname or alias.name).split(".")[0]
+            for node in ast.walk(trees[number])
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        stored = {node.id for node in names if isinstance(node.ctx, ast.Store)} | imported
+        stored |= {
+            node.name
+            for node in trees[number].body
+            if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        }
+        kept[number] |= bool(stored & needed)
+        if kept[number]:
+            needed -= stored
+            needed |= {node.id for node in names if isinstance(node.ctx, ast.Load)} - stored
+    return kept
 
 
 def free_port() -> int:

@@ -1,0 +1,40 @@
+"""How the tests run: one thread a process, several processes, the longest files first."""
+
+import os
+
+# Before torch is imported, and for the kernels and commands that tests start: with one thread each,
+# the processes of pytest-xdist do not wait for each other. A number of your own is kept.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+
+# Files that take longest, so that none of them begins last; seconds on one core of an EPYC.
+LONGEST_FIRST = (
+    "notebooks/10_cyclegan.ipynb",
+    "notebooks/06_training_loop.ipynb",
+    "tests/browser/test_sliders.py",
+    "tests/test_processes.py",
+    "notebooks/05_losses.ipynb",
+    "notebooks/03_unet_generator.ipynb",
+    "notebooks/09_normalization.ipynb",
+    "tests/test_faults.py",
+)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return one process a core, at most four, as a notebook takes a GiB; on a GPU one in all."""
+    import torch
+
+    if torch.cuda.is_available():
+        return 1
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2, 4)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the longest files to the front; the order within a file stays."""
+
+    def place(item: pytest.Item) -> int:
+        file = item.nodeid.split("::")[0]
+        return LONGEST_FIRST.index(file) if file in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
