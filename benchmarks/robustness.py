@@ -187,7 +187,8 @@ class Recorder:
             margin = (sides[1] - sides[0]) * SIGNS[name] * (1 if wanted else -1)
             record |= {"left": sides[0], "right": sides[1]}
             record["margin"] = -math.inf if math.isnan(margin) else margin
-        if key not in self.records or closeness(record) < closeness(self.records[key]):
+        kept = self.records.setdefault(key, record)
+        if (record["held"], record["margin"]) < (kept["held"], kept["margin"]):
             self.records[key] = record
         return result
 
@@ -197,11 +198,6 @@ class Recorder:
 
 
 RECORDER = Recorder()
-
-
-def closeness(record: dict) -> tuple[bool, float]:
-    """Return what is smaller for an evaluation that is closer to failing, or fails by more."""
-    return record["held"], record["margin"]
 
 
 def as_number(value) -> float | None:
@@ -335,7 +331,7 @@ class PytestFiles:
 
     @property
     def name(self) -> str:
-        return "_".join(self.path.relative_to(ROOT).with_suffix("").parts)
+        return "_".join(self.path.with_suffix("").parts[-2:])
 
     def content(self) -> str:
         """Return what must be the same for a stored result to be used again."""
@@ -348,7 +344,8 @@ class PytestFiles:
         Raises:
             RuntimeError: if pytest did not come to its end.
         """
-        options = "-q --assert=plain -p no:cacheprovider -p benchmarks.robustness".split()
+        options = ["-pbenchmarks.robustness", "-pno:cacheprovider", "--assert=plain"]
+        options += ["-oaddopts="]  # in one process
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *options, self.path],
             cwd=ROOT,
@@ -362,22 +359,20 @@ class PytestFiles:
 
 
 class Finder(importlib.machinery.PathFinder):
-    """Finds the modules in tests/, to be imported with their assertions recorded."""
+    """Finds test modules, to be imported with their assertions recorded."""
 
     @classmethod
     def find_spec(cls, fullname, path=None, target=None):
-        spec = super().find_spec(fullname, path, target)
-        if spec is None or ROOT / "tests" not in Path(spec.origin or "").parents:
-            return None  # other finders are asked
-        spec.loader = Loader(fullname, spec.origin)
+        spec = super().find_spec(fullname, path, target) if fullname.startswith("test_") else None
+        if spec:
+            spec.loader = Loader(fullname, spec.origin)
         return spec
 
 
 class Loader(importlib.machinery.SourceFileLoader):
     def get_code(self, fullname: str):
         """Return the instrumented code, which is never stored as bytecode."""
-        place = str(Path(self.path).relative_to(ROOT))
-        tree = Instrument(place).visit(ast.parse(self.get_data(self.path)))
+        tree = Instrument(fullname).visit(ast.parse(self.get_data(self.path)))
         return compile(ast.fix_missing_locations(tree), self.path, "exec", dont_inherit=True)
 
 
@@ -390,15 +385,8 @@ def pytest_runtest_setup(item) -> None:
     RECORDER.test = item.nodeid
 
 
-def pytest_runtest_logreport(report) -> None:
-    if report.failed:
-        crash = getattr(report.longrepr, "reprcrash", None)
-        message = crash.message if crash else report.longreprtext.strip().splitlines()[-1]
-        RECORDER.errors.append({"where": report.nodeid, "message": message})
-
-
-def pytest_collectreport(report) -> None:
-    pytest_runtest_logreport(report)
+def pytest_exception_interact(node, call) -> None:
+    RECORDER.errors.append({"where": node.nodeid, "message": call.excinfo.exconly()})
 
 
 def pytest_sessionfinish() -> None:

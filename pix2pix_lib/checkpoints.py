@@ -126,7 +126,8 @@ def read_checkpoint(path: Path | str) -> dict:
         if isinstance(error, pickle.UnpicklingError):  # torch's text explains how to load it
             reason = "it holds more than tensors and plain data"
         raise InputError(
-            f"{path}: not a readable checkpoint ({reason}); delete it to begin anew, or restore a copy"
+            f"{path}: not a readable checkpoint ({reason}); delete it to begin anew, or restore "
+            f"a copy"
         ) from error
     if isinstance(state, dict) and isinstance(state.get("history"), list):  # of an older version
         state.setdefault("steps", len(state["history"]))

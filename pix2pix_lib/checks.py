@@ -14,7 +14,7 @@ def check_shape(tensor: Tensor, *expected: int) -> None:
     """Print a tensor's shape if it is the expected one.
 
     Raises:
-        InputError: with both shapes, if it is not.
+        InputError: if it is not, with both shapes.
     """
     if tuple(tensor.shape) != expected:
         raise InputError(f"expected shape {expected}; got {tuple(tensor.shape)}")
@@ -35,7 +35,7 @@ def shape_table(rows: list[ShapeRow]) -> str:
 def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> None:
     """Load a hand-built module's weights into the library's and check that both compute the same.
 
-    Both run in evaluation mode, where dropout and running statistics cannot tell them apart by
+    Both run in evaluation mode, where neither dropout nor running statistics make them differ by
     chance.
 
     Raises:
@@ -57,14 +57,15 @@ def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> No
     if not torch.equal(ours, theirs):
         raise InputError(f"the outputs differ by up to {(ours - theirs).abs().max():.3g}")
     print(
-        f"hand-built {type(hand_built).__name__} = library's {type(library).__name__}: {torch.equal(ours, theirs)}"
+        f"hand-built {type(hand_built).__name__} = library's {type(library).__name__}: "
+        f"{torch.equal(ours, theirs)}"
     )
 
 
 def check_exercise(answer: object, expected: object, hint: str) -> None:
-    """Say whether an exercise is solved; an answer of `...` is none yet.
+    """Print whether an exercise is solved; `...` counts as no answer yet.
 
-    What counts is the value: 572.0 for 572, a list for a tuple, a tensor for a list or a number.
+    Only the value counts: 572.0 for 572, a list for a tuple, a tensor for a list or a number.
     Numbers that are not whole agree if they do to three digits.
     """
     if answer is ...:

@@ -1,4 +1,4 @@
-"""Ways to spoil a pair step by step, to see what a discriminator or a measure punishes and what it cannot see.
+"""Ways to spoil a pair step by step, to see what a discriminator or a measure punishes or misses.
 
 Each takes and returns (real_a, image), two (3, H, W) tensors in [-1, 1], and a strength from 0
 (nothing) to 1. The same arguments give the same result. Only `wrong_label` changes the input
@@ -21,7 +21,15 @@ TILES = 8  # along each side
 def corrupt(
     kind: str, strength: float, real_a: Tensor, image: Tensor, other_a: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Spoil a pair in one of the ways of `CORRUPTIONS`; `other_a` is the input of another pair, for `wrong label`.
+    """Spoil a pair in one of the ways of `CORRUPTIONS`.
+
+    Args:
+        strength: 0 (nothing) to 1.
+        real_a, image: (3, H, W) in [-1, 1].
+        other_a: the input of another pair, for "wrong label".
+
+    Returns:
+        (real_a, image), spoilt.
 
     Raises:
         InputError: if the kind is not known or the strength is not in [0, 1].
@@ -34,27 +42,23 @@ def corrupt(
     if kind == "wrong label":
         return wrong_label(real_a, other_a, strength), image
     change = {
-        "blur": blur,
-        "noise": noise,
-        "recolour": recolour,
-        "shift": shift,
-        "shuffle": shuffle,
-    }[kind]
+        "blur": blur, "noise": noise, "recolour": recolour, "shift": shift, "shuffle": shuffle,
+    }[kind]  # fmt: skip
     return real_a, change(image, strength)
 
 
 def blur(image: Tensor, strength: float) -> Tensor:
-    """Blur with a Gaussian; its standard deviation is up to `BLUR_SIGMA` pixels."""
+    """Blur with a Gaussian whose standard deviation is up to `BLUR_SIGMA` pixels."""
     sigma = BLUR_SIGMA * strength
     return transforms.gaussian_blur(image, 2 * round(3 * sigma) + 1, sigma)
 
 
 def noise(image: Tensor, strength: float) -> Tensor:
-    """Add normal noise to each pixel, of standard deviation up to `NOISE_STD`, and clip to [-1, 1]."""
+    """Add normal noise, its standard deviation up to `NOISE_STD`, and clip to [-1, 1]."""
     generator = torch.Generator().manual_seed(0)
-    return (image + NOISE_STD * strength * torch.randn(image.shape, generator=generator)).clamp(
-        -1, 1
-    )
+    return (
+        image + NOISE_STD * strength * torch.randn(image.shape, generator=generator)
+    ).clamp(-1, 1)  # fmt: skip
 
 
 def recolour(image: Tensor, strength: float) -> Tensor:
@@ -63,14 +67,14 @@ def recolour(image: Tensor, strength: float) -> Tensor:
 
 
 def shift(image: Tensor, strength: float) -> Tensor:
-    """Move the image to the right by up to an eighth of its width; its left column fills the gap."""
+    """Move the image right by up to an eighth of its width; its left column fills the gap."""
     pixels = round(image.shape[2] * SHIFT_SHARE * strength)
     columns = (torch.arange(image.shape[2]) - pixels).clamp(min=0)
     return image[:, :, columns]
 
 
 def shuffle(image: Tensor, strength: float) -> Tensor:
-    """Give a share of the 8x8 tiles each other's places, in a circle; every tile stays whole.
+    """Let a share of the 8x8 tiles swap places in a circle; every tile stays whole.
 
     Raises:
         InputError: if height or width is no multiple of 8.
@@ -78,11 +82,11 @@ def shuffle(image: Tensor, strength: float) -> Tensor:
     height, width = image.shape[1] // TILES, image.shape[2] // TILES
     if (height * TILES, width * TILES) != tuple(image.shape[1:]):
         raise InputError(
-            f"height and width must be multiples of {TILES} to be cut into tiles; got {image.shape[1:]}"
+            f"height and width must be multiples of {TILES} to be cut into tiles; "
+            f"got {image.shape[1:]}"
         )
-    tiles = (
-        image.reshape(-1, TILES, height, TILES, width).permute(1, 3, 0, 2, 4).flatten(0, 1)
-    )  # (64, C, h, w)
+    # (C, H, W) -> (64, C, h, w)
+    tiles = image.reshape(-1, TILES, height, TILES, width).permute(1, 3, 0, 2, 4).flatten(0, 1)
     moved = torch.randperm(len(tiles), generator=torch.Generator().manual_seed(0))[
         : round(len(tiles) * strength)
     ]
@@ -91,6 +95,6 @@ def shuffle(image: Tensor, strength: float) -> Tensor:
 
 
 def wrong_label(real_a: Tensor, other_a: Tensor, strength: float) -> Tensor:
-    """Replace the left part of an input, up to all of it, by another one's."""
+    """Replace the left part of an input, up to all of it, by that of another one."""
     columns = round(real_a.shape[2] * strength)
     return torch.cat([other_a[:, :, :columns], real_a[:, :, columns:]], dim=2)

@@ -1,8 +1,8 @@
-"""Paired images: finding them on disk, changing both in the same way, handing them out as tensors.
+"""Paired images: find them on disk, change both in the same way, return them as tensors.
 
 A pair has two sides, A and B. In the facades dataset A is the photo and B the label map, so that
-painting a photo from labels is direction "BtoA". The dataset returns (real_a, real_b) in the sense
-of the networks: real_a is what the generator gets, real_b what it should make, whichever the
+painting a photo from labels is direction "BtoA". The dataset returns (real_a, real_b) as the
+networks see them: real_a is what the generator gets, real_b what it should make, whatever the
 direction.
 
 Source: Isola et al. 2017, appendix 6.2 "Training details" (random jitter).
@@ -25,7 +25,10 @@ DIRECTIONS = ("AtoB", "BtoA")
 
 
 class _Transforms:
-    """torchvision's functional transforms, imported at first use: that takes seconds, and `--help` needs none."""
+    """torchvision's functional transforms, imported at first use.
+
+    That takes seconds, and `--help` needs none.
+    """
 
     def __getattr__(self, name: str):
         from torchvision.transforms.v2 import functional
@@ -38,7 +41,10 @@ transforms = _Transforms()
 
 @dataclass(frozen=True)
 class Pair:
-    """Where one pair lies: two files, or one file with A as its left and B as its right half (`b` is then None)."""
+    """Where one pair lies: two files, or one file with A as its left and B as its right half.
+
+    In one file, `b` is None.
+    """
 
     a: Path
     b: Path | None = None
@@ -56,9 +62,13 @@ def find_pairs(root: Path | str, split: str | None = None, layout: str = "auto")
     """Find the pairs of one split of a dataset, sorted by name.
 
     Three layouts are known; `auto` takes the one it finds.
-    pairs    root/train/1.jpg: both images side by side in one file, A on the left (the paper's layout)
-    folders  root/train/a/1.jpg with root/train/b/1.png, or root/trainA with root/trainB: matched by name
-    cmp      root/train/1.jpg with 1.png: photo (A) and label map (B) beside each other, as in the CMP archive
+
+    pairs    root/train/1.jpg: both images side by side in one file, A on the left, as in the paper
+    folders  root/train/a/1.jpg with root/train/b/1.png, or root/trainA with root/trainB, matched
+             by name
+    cmp      root/train/1.jpg with 1.png: photo (A) and label map (B) in one folder, as in the CMP
+             archive
+
     With `split=None` the images lie in `root` itself.
 
     Raises:
@@ -91,7 +101,7 @@ def find_pairs(root: Path | str, split: str | None = None, layout: str = "auto")
 
 @dataclass(frozen=True)
 class Side:
-    """Where one image lies: a file, or its left or right half (`half` is then "left" or "right")."""
+    """Where one image lies: a file, or one half of it (`half` is then "left" or "right")."""
 
     file: Path
     half: str = ""
@@ -104,11 +114,11 @@ class Side:
 def find_unpaired(
     root: Path | str, split: str | None = None, layout: str = "auto"
 ) -> tuple[list[Side], list[Side]]:
-    """Find the images of domains A and B of one split, sorted by name; neither number nor names need to agree.
+    """Find the images of domains A and B of one split, each sorted by name.
 
-    They lie in two folders, as `find_pairs` knows them: root/trainA and root/trainB, or
-    root/train/a and root/train/b. A dataset of pairs in another layout gives the sides of its
-    pairs.
+    Neither their numbers nor their names need to agree. They lie in two folders, as `find_pairs`
+    knows them: root/trainA and root/trainB, or root/train/a and root/train/b. A dataset of pairs in
+    another layout gives the sides of its pairs.
 
     Raises:
         FileNotFoundError, InputError: as `find_pairs`.
@@ -129,7 +139,10 @@ def sides(pairs: list[Pair]) -> tuple[list[Side], list[Side]]:
 
 
 def available_splits(root: Path | str) -> list[str]:
-    """Return which of train, val and test a dataset has, in that order; an empty list if it is not split."""
+    """Return which of train, val and test a dataset has, in that order.
+
+    The list is empty if the dataset is not split.
+    """
     root = Path(root)
     return [
         split
@@ -166,7 +179,12 @@ def data_identity(root: Path, train: Sequence[list], val: Sequence[list]) -> dic
 
 @dataclass(frozen=True)
 class Jitter:
-    """The random numbers of one augmentation: the corner of the crop in the enlarged image, in pixels, and the flip."""
+    """The random numbers of one augmentation.
+
+    Args:
+        top, left: the corner of the crop in the enlarged image, in pixels.
+        flipped: whether the crop is mirrored.
+    """
 
     top: int
     left: int
@@ -174,9 +192,10 @@ class Jitter:
 
 
 def draw_jitter(load_size: tuple[int, int], size: tuple[int, int], flip: bool = True) -> Jitter:
-    """Draw where to crop `size` out of `load_size`, both (height, width), and whether to flip (half of the time).
+    """Draw where to crop `size` out of `load_size`, and whether to flip, half of the time.
 
-    The numbers come from torch's generator, so that one `torch.manual_seed` governs them.
+    Both sizes are (height, width). The numbers come from torch's generator, so one
+    `torch.manual_seed` governs them.
     """
     top = int(torch.randint(load_size[0] - size[0] + 1, ()))
     left = int(torch.randint(load_size[1] - size[1] + 1, ()))
@@ -185,17 +204,20 @@ def draw_jitter(load_size: tuple[int, int], size: tuple[int, int], flip: bool = 
 
 
 def apply_jitter(image: Tensor, jitter: Jitter, size: tuple[int, int]) -> Tensor:
-    """Crop (C, H, W) to (C, *size) at the jitter's corner and mirror it left to right if the jitter says so."""
+    """Crop (C, H, W) to (C, *size) at the jitter's corner.
+
+    If the jitter is flipped, mirror the crop left to right.
+    """
     image = transforms.crop(image, jitter.top, jitter.left, *size)
     return transforms.horizontal_flip(image) if jitter.flipped else image
 
 
 class PairedDataset(Dataset):
-    """Pairs as (real_a, real_b): float32 tensors (channels, H, W) in [-1, 1], input and target of the generator.
+    """Pairs as (real_a, real_b), the generator's input and target.
 
-    With `jitter` both images are enlarged to `load_size`, cropped to `size` at one random place and
-    mirrored half of the time, with the same random numbers for both. Without, both are resized to
-    `size`.
+    Both are float32 tensors (channels, H, W) in [-1, 1]. With `jitter` both images are enlarged to
+    `load_size`, cropped to `size` at one random place and mirrored half of the time, with the same
+    random numbers for both. Without it, both are resized to `size`.
 
     Args:
         pairs: what `find_pairs` returns.
@@ -207,8 +229,8 @@ class PairedDataset(Dataset):
         in_channels, out_channels: 1 (grey) or 3 (RGB) for input and target.
         multiple_of: reject images whose final size is no multiple of it: 2^depth of the U-Net.
         in_memory: decode and resize each file once, and keep it as uint8.
-        device: where pairs kept in memory lie, and are cropped and mirrored; random numbers are the
-            CPU's all the same.
+        device: where pairs kept in memory lie, and are cropped and mirrored; random numbers come
+            from the CPU all the same.
 
     Raises:
         InputError: if an option is out of range, a file is unreadable, the images of a pair differ
@@ -252,9 +274,8 @@ class PairedDataset(Dataset):
             after = self.size or before
             jitter = draw_jitter(before, after, self.flip)  # one draw for both images
             real_a, real_b = (
-                apply_jitter(real_a, jitter, after),
-                apply_jitter(real_b, jitter, after),
-            )
+                apply_jitter(real_a, jitter, after), apply_jitter(real_b, jitter, after)
+            )  # fmt: skip
         return to_float(real_a), to_float(real_b)
 
     def _read(self, pair: Pair) -> tuple[Tensor, Tensor]:
@@ -267,9 +288,7 @@ class PairedDataset(Dataset):
     def _check_size(self, pair: Pair, multiple_of: int) -> None:
         height, width = self.size or pair_size(pair)
         if self.size:
-            pair_size(
-                pair
-            )  # still finds unreadable files and unequal halves before the training starts
+            pair_size(pair)  # finds unreadable files and unequal halves before the training starts
         _check_multiple(pair.a, (height, width), multiple_of)
 
 
@@ -280,21 +299,26 @@ def _check_channels(in_channels: int, out_channels: int) -> None:
 
 
 def _check_multiple(file: Path, size: tuple[int, int], multiple_of: int) -> None:
-    """Raise a InputError if a network that takes multiples of a number cannot take images of this size."""
+    """Check that a network that takes multiples of a number can take images of this size.
+
+    Raises:
+        InputError: if it cannot.
+    """
     height, width = size
     if height % multiple_of or width % multiple_of:
         raise InputError(
-            f"{file}: its size would be {height}x{width}, but the network takes multiples of {multiple_of}; "
-            f"choose such a size, or a generator with a smaller depth"
+            f"{file}: its size would be {height}x{width}, but the network takes multiples of "
+            f"{multiple_of}; choose such a size, or a generator with a smaller depth"
         )
 
 
 class UnpairedDataset(Dataset):
-    """Images of two domains as (real_a, real_b), float32 tensors (channels, H, W) in [-1, 1] that belong to no pair.
+    """Images of two domains as (real_a, real_b) that belong to no pair.
 
-    An epoch has every image of the larger domain once (of the input's, if both are equal). With
-    `jitter` its partner is drawn at random, and both images are enlarged, cropped and mirrored,
-    each with its own random numbers; without, item i is image i of both domains, counted round.
+    Both are float32 tensors (channels, H, W) in [-1, 1]. An epoch has every image of the larger
+    domain once (of the input's, if both are equal). With `jitter` its partner is drawn at random,
+    and both images are enlarged, cropped and mirrored, each with its own random numbers. Without
+    it, item i is image i of both domains; the smaller one starts over at its end.
 
     Args:
         sides_a, sides_b: what `find_unpaired` returns.
@@ -386,7 +410,8 @@ def read_pair(
     """Read one pair as (input, target), uint8 tensors (channels, H, W) of equal height and width.
 
     Raises:
-        InputError: as `PairedDataset`.
+        InputError: if a file is unreadable, or the two images differ in size, also as halves of one
+            file.
     """
     image_a = read_image(pair.a)
     if pair.b is None:
@@ -396,16 +421,18 @@ def read_pair(
         image_b = read_image(pair.b)
         _check_equal_size(pair, tuple(image_a.shape[1:]), tuple(image_b.shape[1:]))
     real_a, real_b = (image_a, image_b) if direction == "AtoB" else (image_b, image_a)
-    return to_grey(real_a) if in_channels == 1 else real_a, to_grey(
-        real_b
-    ) if out_channels == 1 else real_b
+    return (
+        to_grey(real_a) if in_channels == 1 else real_a,
+        to_grey(real_b) if out_channels == 1 else real_b,
+    )
 
 
 def pair_size(pair: Pair) -> tuple[int, int]:
     """Return (height, width) of one image of a pair, from the files' headers.
 
     Raises:
-        InputError: if a file is unreadable or the two images differ in size.
+        InputError: if a file is unreadable, or the two images differ in size, also as halves of one
+            file.
     """
     height, width = image_size(pair.a)
     if pair.b is None:
@@ -417,8 +444,8 @@ def pair_size(pair: Pair) -> tuple[int, int]:
 def _half_width(pair: Pair, width: int) -> int:
     if width % 2:
         raise InputError(
-            f"{pair.a}: expected two images of equal width side by side, but the file is {width} pixels wide; "
-            f"paste the pair again, or choose another layout (folders, cmp)"
+            f"{pair.a}: expected two images of equal width side by side, but the file is {width} "
+            "pixels wide; paste the pair again, or choose another layout (folders, cmp)"
         )
     return width // 2
 
@@ -426,13 +453,16 @@ def _half_width(pair: Pair, width: int) -> int:
 def _check_equal_size(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> None:
     if size_a != size_b:
         raise InputError(
-            f"{pair.a} is {size_a[0]}x{size_a[1]} and {pair.b} is {size_b[0]}x{size_b[1]}: the images of a pair must "
-            f"have one size; resize one of them"
+            f"{pair.a} is {size_a[0]}x{size_a[1]} and {pair.b} is {size_b[0]}x{size_b[1]}: the "
+            "images of a pair must have one size; resize one of them"
         )
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (C, H, W) uint8 to (C, *size), smoothly (bicubic with antialiasing), before any change of range."""
+    """Resize (C, H, W) uint8 to (C, *size), smoothly: bicubic with antialiasing.
+
+    This happens before any change of range.
+    """
     from torchvision.transforms.v2 import InterpolationMode
 
     return transforms.resize(
@@ -455,7 +485,8 @@ def _load_size(
     if size is None:
         if load_size is not None:
             raise InputError(
-                f"load_size needs a size to crop to; got size=None, load_size={load_size}: give both"
+                f"load_size needs a size to crop to; got size=None, load_size={load_size}: "
+                "give both"
             )
         return None
     if load_size is None:
@@ -489,7 +520,10 @@ def _two_folders(root: Path, split: str | None) -> tuple[Path, Path] | None:
 
 
 def _image_files(folder: Path, root: Path | None = None) -> list[Path]:
-    """Return the images of a folder sorted by name; with a `root`, an empty answer may name its splits instead."""
+    """Return the images of a folder sorted by name.
+
+    With a `root`, the error for a folder without images may name the splits of `root` instead.
+    """
     files = [f for f in folder.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES and f.is_file()]
     files = sorted(
         (f for f in files if not f.name.startswith(".")), key=lambda f: (f.stem, f.suffix)
@@ -523,7 +557,8 @@ def _match_cmp(files: list[Path]) -> list[Pair]:
     for file in files:
         if file not in known:
             raise InputError(
-                f"{file} is neither a photo (.jpg) nor a label map (.png); convert or remove the file"
+                f"{file} is neither a photo (.jpg) nor a label map (.png); "
+                "convert or remove the file"
             )
     _check_partners(photos, labels, files[0].parent, ".png")
     _check_partners(labels, photos, files[0].parent, ".jpg")

@@ -44,7 +44,8 @@ class Engine:
         precision: "float32", "bf16" or "fp16": the type of the convolutions.
         channels_last: keep all channels of a pixel side by side in memory.
         fused: let Adam read and write every number once an update.
-        small_maps: compute convolutions of at most `SMALL_MAP` positions as products (CPU only).
+        matmul_small_maps: compute convolutions of at most `SMALL_MAP` positions as matrix products
+            (CPU only).
         compiled: let torch.compile fuse the element-wise operations.
         graph: record a whole step once and replay it (CUDA only).
 
@@ -55,7 +56,7 @@ class Engine:
     precision: str = "float32"
     channels_last: bool = False
     fused: bool = False
-    small_maps: bool = False
+    matmul_small_maps: bool = False
     compiled: bool = False
     graph: bool = False
 
@@ -88,10 +89,10 @@ class Engine:
     def prepare(self, network: nn.Module, example: Tensor | None = None) -> nn.Module:
         """Put a network into the memory layout of the engine; its parameters keep names and values.
 
-        With `small_maps` and an `example` input (N, C, H, W), the convolutions whose maps are small
-        there become matrix products.
+        With `matmul_small_maps` and an `example` input (N, C, H, W), the convolutions whose maps
+        are small there become matrix products.
         """
-        if self.small_maps and example is not None:
+        if self.matmul_small_maps and example is not None:
             for name, layer in _small_convolutions(network, example).items():
                 network.set_submodule(name, _as_product(layer))
         if self.channels_last:
@@ -121,7 +122,7 @@ def fast_engine(precision: str, device: torch.device, batch_size: int = 1) -> En
     # An fp16 scaler decides in Python, at every step: no graph.
     graph = cuda and precision != "fp16" and batch_size <= GRAPH_BATCH
     return Engine(
-        precision, channels_last=cuda or cpu, fused=cuda or cpu, small_maps=cpu, graph=graph
+        precision, channels_last=cuda or cpu, fused=cuda or cpu, matmul_small_maps=cpu, graph=graph
     )
 
 
@@ -301,7 +302,7 @@ def _image_kernels(network: nn.Module) -> Iterable[nn.Parameter]:
 
 
 def _keep_gradients_dense(network: nn.Module) -> None:
-    """Copy the gradient of a norm's output into one piece of memory where it is part of a larger one.
+    """Copy the gradient of a norm's output where it is a part of a larger tensor.
 
     Behind a skip it is a slice of the concatenation's gradient, and torch's batch norm on a CPU is
     many times slower on slices than on a copy.

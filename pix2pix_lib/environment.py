@@ -18,7 +18,9 @@ NOT_ON_COLAB = {"jupyterlab"}  # Colab shows the notebooks itself
 
 
 def training_budget() -> str:
-    """Return how long a notebook may train: `lesson` (minutes), or `full` if PIX2PIX_BUDGET=full is set.
+    """Return how long a notebook may train.
+
+    It is `lesson` (minutes), or `full` if PIX2PIX_BUDGET=full is set.
 
     Raises:
         InputError: if the variable holds anything else.
@@ -31,7 +33,7 @@ def training_budget() -> str:
 def missing_requirements(requirements: Path = REQUIREMENTS) -> list[str]:
     """Return one phrase for each package of a requirements file that is missing or too old.
 
-    On Colab, what only a machine of your own needs does not count.
+    On Colab, packages that only a machine of your own needs do not count.
     """
     unneeded = NOT_ON_COLAB if on_colab() else set()
     if requirements.is_file():
@@ -56,7 +58,10 @@ def missing_requirements(requirements: Path = REQUIREMENTS) -> list[str]:
 
 
 def on_colab() -> bool:
-    """Tell whether this is a notebook on Colab, whose kernel has loaded Colab's own module before anything else."""
+    """Return whether this is a notebook on Colab.
+
+    Colab's kernel loads Colab's own module before anything else.
+    """
     return "google.colab" in sys.modules
 
 

@@ -1,10 +1,10 @@
-"""A generator as one file that runs without this library: ONNX, or a program of torch.export. Never TorchScript.
+"""A generator as one file that runs without this library: ONNX, or a program of torch.export.
 
-The exported network is the generator without dropout, so the same input always gives the same
-image. Its norms take their statistics from the image at hand, as in the paper (section 3.3); for
-one image that makes of batch norm an instance norm with the same scale and shift. It maps real_a,
-(1, in_channels, H, W) in [-1, 1], to fake_b, (1, out_channels, H, W) in [-1, 1]; H and W are any
-multiples of 2^depth.
+It is never TorchScript. The exported network is the generator without dropout, so the same input
+always gives the same image. Its norms take their statistics from the image at hand, as in the paper
+(section 3.3); for one image this turns batch norm into an instance norm with the same scale and
+shift. It maps real_a, (1, in_channels, H, W) in [-1, 1], to fake_b, (1, out_channels, H, W) in
+[-1, 1]; H and W are any multiples of 2^depth.
 """
 
 import copy
@@ -30,17 +30,22 @@ Generator = UNet | ResNetGenerator
 ENDINGS = (".onnx", ".pt2")
 ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 TOLERANCE = 1e-4  # in [-1, 1], where one of 255 grey steps is 0.0078
-STAGES = 3  # how often `export_generator` tells that it got on
+STAGES = 3  # how often `export_generator` reports progress
 
 
 def export_generator(
     generator: Generator, path: Path | str, advance: Callable[[], object] = lambda: None
 ) -> float:
-    """Write a generator as .onnx or .pt2 and return how far the file's images are from the module's, at most.
+    """Write a generator as .onnx or .pt2, and return how far its images are from the module's.
 
-    The file is run on random images of two sizes before it gets its name. `advance` is called after
-    each of `STAGES`
-    stages: traced, written, checked. The generator is left as it was.
+    The file is run on random images of two sizes before it gets its name. The generator is left as
+    it was.
+
+    Args:
+        advance: called after each of `STAGES` stages: traced, written, checked.
+
+    Returns:
+        The largest absolute difference, in units of [-1, 1].
 
     Raises:
         InputError: if the ending is another one, a package is missing or too old, or the file's
@@ -55,17 +60,22 @@ def export_generator(
         _write(program, temporary)
         advance()
         difference = largest_difference(load_exported(temporary), generator)
-        if not difference < TOLERANCE:  # so written, nan fails too
+        if not difference < TOLERANCE:  # written so that nan fails too
             raise InputError(
-                f"{path}: the exported file's images are {difference:.1e} off the module's; expected less "
-                f"than {TOLERANCE:.0e}; nothing was kept. Try the other of {' and '.join(ENDINGS)}"
+                f"{path}: the exported file's images are {difference:.1e} off the module's; "
+                f"expected less than {TOLERANCE:.0e}; nothing was kept. Try the other of "
+                f"{' and '.join(ENDINGS)}"
             )
         advance()
     return difference
 
 
 def check_exportable(path: Path) -> None:
-    """Raise a InputError if the path has an ending that is not known, or a package for it is missing."""
+    """Check that a file of this name could be written.
+
+    Raises:
+        InputError: if its ending is not known, or a package for it is missing.
+    """
     if path.suffix not in ENDINGS:
         raise InputError(
             f"{path}: an export ends in {' or '.join(ENDINGS)}; got {path.suffix or 'no ending'}"
@@ -79,7 +89,7 @@ def check_exportable(path: Path) -> None:
 
 
 def without_dropout(generator: Generator) -> Generator:
-    """Return a copy that never drops a feature, in training mode too."""
+    """Return a copy that never drops a feature, even in training mode."""
     generator = copy.deepcopy(generator)
     for module in generator.modules():
         if isinstance(module, nn.Dropout):
@@ -105,20 +115,19 @@ def smallest_map(generator: Generator) -> int:
 
 
 def trace(generator: Generator) -> ExportedProgram:
-    """Return a generator as a program for one image whose height and width are any multiples of 2^depth."""
+    """Return a generator as a program for one image, its sides any multiples of 2^depth."""
     step, smallest = 2**generator.depth, smallest_map(generator)
-    example = torch.zeros(
-        1, generator.in_channels, 2 * step, 3 * step
-    )  # two sizes, lest they be taken for one
+    # Two different sides, lest they be taken for one.
+    example = torch.zeros(1, generator.in_channels, 2 * step, 3 * step)
     sizes = {2: step * Dim("rows", min=smallest), 3: step * Dim("columns", min=smallest)}
-    # Without this, torch takes a bottleneck of 1 x 1 for a special case and the program refuses
-    # images of that size: the paper's 256 x 256 with depth 8.
+    # Without this, torch takes a bottleneck of 1x1 for a special case, and the program refuses
+    # images that lead to it: the paper's 256x256 with depth 8.
     with symbolic_shapes.patch(backed_size_oblivious=True), torch.no_grad():
         return torch.export.export(generator, (example,), dynamic_shapes=(sizes,))
 
 
 def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
-    """Return the function that an exported file computes; ONNX runs in onnxruntime on the processor."""
+    """Return the function that an exported file computes; ONNX runs in onnxruntime on the CPU."""
     if path.suffix == ".onnx":
         import onnxruntime  # optional: only exporting needs it
 
@@ -126,22 +135,22 @@ def load_exported(path: Path) -> Callable[[Tensor], Tensor]:
             session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
         return lambda real_a: torch.from_numpy(session.run(None, {"real_a": real_a.numpy()})[0])
     with warnings.catch_warnings():
-        # torch 2.11 reads the weights from a buffer that it then does not write to, and warns that
-        # it could.
+        # torch 2.11 warns that it could write to the buffer it reads the weights from; it does not.
         warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
         return torch.export.load(path).module()
 
 
 @torch.no_grad()
 def largest_difference(exported: Callable[[Tensor], Tensor], generator: Generator) -> float:
-    """Return the largest absolute difference of two networks' images, on random images of two sizes."""
+    """Return the largest absolute difference between two networks' images.
+
+    They are compared on random images of two sizes.
+    """
     step, smallest = 2**generator.depth, smallest_map(generator)
     random = torch.Generator().manual_seed(0)
     differences = []
-    for rows, columns in (
-        (smallest, smallest),
-        (3, 2),
-    ):  # neither is the size of the example that was traced
+    # Neither is the size of the example that was traced.
+    for rows, columns in ((smallest, smallest), (3, 2)):
         real_a = (
             2 * torch.rand(1, generator.in_channels, rows * step, columns * step, generator=random)
             - 1
@@ -168,14 +177,16 @@ def _write(program: ExportedProgram, path: Path) -> None:
 
 @contextmanager
 def _naming_the_packages(path: Path) -> Iterator[None]:
-    """Turn whatever ONNX packages raise that do not fit each other or torch into a ValueError with the remedy."""
+    """Turn errors of ONNX packages that do not fit each other or torch into one with the remedy.
+
+    Raises:
+        InputError: whatever the packages raise.
+    """
     try:
         yield
-    except (
-        Exception
-    ) as error:  # versions that do not fit show as errors of any kind, AttributeError among them
+    except Exception as error:  # versions that do not fit raise anything, even AttributeError
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         raise InputError(
-            f"{path.suffix} could not be written and read back ({reason}); bring the packages up to date: "
-            f"pip install --upgrade {' '.join(ONNX_PACKAGES)}, or export .pt2"
+            f"{path.suffix} could not be written and read back ({reason}); bring the packages up "
+            f"to date: pip install --upgrade {' '.join(ONNX_PACKAGES)}, or export .pt2"
         ) from error

@@ -101,7 +101,8 @@ def lock_folder(folder: Path, *subfolders: str) -> Iterator[None]:
         except Timeout:
             made = []
             raise BlockingIOError(
-                f"{folder}: another run is writing there; wait for its end, or choose another folder"
+                f"{folder}: another run is writing there; wait for its end, or choose another "
+                f"folder"
             ) from None
         except OSError as error:
             raise OSError(

@@ -23,8 +23,8 @@ def translate(generator: nn.Module, real_a: Tensor, seed: int = 0) -> Tensor:
     """Return fake_b for a batch of inputs, one image at a time, as the paper translates.
 
     Dropout stays on: it is the generator's only source of variety. A norm takes its statistics from
-    the image at hand. The generator itself is only read: its mode, its running averages and torch's
-    random numbers stay as they are, even while another thread trains it.
+    the image at hand. The generator is only read: its mode, its running averages and torch's random
+    state stay as they are, even while another thread trains it.
 
     Args:
         generator: any module that maps (1, C, H, W) to (1, C', H, W).
@@ -97,7 +97,7 @@ def translate_tiled(network: Network, real_a: Tensor, tile: int, overlap: int) -
 
 
 def tile_weights(length: int, tile: int, overlap: int) -> list[tuple[int, Tensor]]:
-    """Return where each tile starts along one side of an image, and the weight of each of its pixels.
+    """Return where each tile starts along one side of an image, and the weights of its pixels.
 
     The weights are float64. Those of all tiles at one pixel sum to one, and they fall smoothly to
     almost 0 towards an edge that another tile covers.
@@ -118,14 +118,15 @@ def tile_weights(length: int, tile: int, overlap: int) -> list[tuple[int, Tensor
 def tile_starts(length: int, tile: int, overlap: int) -> list[int]:
     """Return where tiles start that cover `length` pixels: the fewest possible, evenly spread.
 
-    Neighbours have at least `overlap` pixels in common.
+    Neighbours share at least `overlap` pixels.
 
     Raises:
         InputError: as `translate_tiled`.
     """
     if tile < 1 or not 0 <= overlap < tile:
         raise InputError(
-            f"tiles need a positive size and an overlap from 0 to size - 1; got {tile} and {overlap}"
+            "tiles need a positive size and an overlap from 0 to size - 1; "
+            f"got {tile} and {overlap}"
         )
     if length <= tile:
         return [0]

@@ -1,4 +1,4 @@
-"""Pieces that every network shares: normalisation, upsampling, and how weights start.
+"""Pieces that all networks share: normalisation, upsampling, and how weights start.
 
 Source: Isola et al. 2017, appendix 6.1 and 6.2.
 """
@@ -38,7 +38,11 @@ def make_norm(norm: str, channels: int) -> nn.Module:
 
 
 def needs_bias(norm: str) -> bool:
-    """Return whether a convolution before this norm has a bias: yes, unless the norm has a shift."""
+    """Return whether a convolution before this norm has a bias: yes, unless the norm has a shift.
+
+    Raises:
+        ValueError: if `norm` is not one of `NORMS`.
+    """
     check_choice("norm", norm, NORMS)
     return norm in ("instance", "none")
 
@@ -65,7 +69,7 @@ def make_upsampling(upsampling: str, in_channels: int, out_channels: int, bias: 
 
 
 def init_weights(module: nn.Module) -> None:
-    """Start one layer as the paper's code does; use it as `network.apply(init_weights)`.
+    """Initialise one layer as the paper's code does; use it as `network.apply(init_weights)`.
 
     Convolutions start at N(0, 0.02), the scales of norms at N(1, 0.02), all biases and shifts at 0.
     """
@@ -81,10 +85,14 @@ def init_weights(module: nn.Module) -> None:
 
 @dataclass(frozen=True)
 class ShapeRow:
-    """One call of a module in a forward pass: the shapes of its first input and of its output.
+    """One call of a module in a forward pass.
 
-    `name` is the module's in the network, `kind` its class, `parameters` how many numbers it
-    learns.
+    Args:
+        name: the module's name in the network.
+        kind: its class.
+        before, after: the shapes of its first input and of its output.
+        parameters: how many numbers it learns.
+        module: the module itself.
     """
 
     name: str
@@ -98,8 +106,8 @@ class ShapeRow:
 def record_shapes(network: nn.Module, *inputs: Tensor, kinds: tuple[type, ...]) -> list[ShapeRow]:
     """Run a network once, without gradients, and return what its modules of these kinds did.
 
-    Forward hooks listen while the network runs, so the rows say what happened, in order. The
-    network is run in the mode it is in; its running averages stay as they were.
+    Forward hooks listen while the network runs, so the rows show what happened, in order. The
+    network runs in the mode it is in; its running averages stay as they were.
     """
     rows: list[ShapeRow] = []
 

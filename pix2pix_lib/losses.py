@@ -1,4 +1,4 @@
-"""The objectives of discriminator and generator, and the pixel losses beside them.
+"""The objectives of discriminator and generator, and the pixel losses that go with them.
 
 All adversarial losses take raw logits of any shape, for example the (N, 1, H', W') map of a patch
 discriminator, and return the mean over all of them as a scalar tensor.
@@ -19,12 +19,15 @@ PIXEL_LOSSES = ("l1", "l2", "none")
 def discriminator_loss(
     real_logits: Tensor, fake_logits: Tensor, objective: str = "vanilla"
 ) -> Tensor:
-    """Return D's loss on real and generated logits: the *sum* of both terms (the trainer halves it, as the paper does).
+    """Return D's loss on real and generated logits: the *sum* of both terms.
 
-    vanilla      softplus(-real) + softplus(fake), which is -log sigma(real) - log(1 - sigma(fake))
+    The trainer halves it, as the paper does.
+
+    vanilla      softplus(-real) + softplus(fake) = -log sigma(real) - log(1 - sigma(fake))
     lsgan        (real - 1)^2 + fake^2
     hinge        max(0, 1 - real) + max(0, 1 + fake)
-    wasserstein  -real + fake; it means nothing unless D is held Lipschitz, which this library does not do
+    wasserstein  -real + fake; it means nothing unless D is held Lipschitz, which this library
+                 does not do
 
     Raises:
         ValueError: if `objective` is not one of `OBJECTIVES`.
@@ -44,7 +47,7 @@ def discriminator_loss(
 def undecided_loss(objective: str) -> tuple[float, str]:
     """Return the halved loss of a D that cannot tell real from generated, and its short name.
 
-    That is at logits of 0 (lsgan: 0.5, half-way between its two targets) for all images.
+    All its logits are then 0 (with lsgan 0.5, half-way between the two targets).
 
     Raises:
         InputError: if `objective` is not one of `OBJECTIVES`.
@@ -58,8 +61,8 @@ def undecided_loss(objective: str) -> tuple[float, str]:
 def generator_loss(fake_logits: Tensor, objective: str = "vanilla") -> Tensor:
     """Return G's adversarial loss on the logits of its images: how far D is from calling them real.
 
-    vanilla      softplus(-fake) = -log sigma(fake), the non-saturating form: maximise log D
-    lsgan        (fake - 1)^2
+    vanilla             softplus(-fake) = -log sigma(fake), the non-saturating form: maximise log D
+    lsgan               (fake - 1)^2
     hinge, wasserstein  -fake
 
     Raises:
@@ -74,7 +77,9 @@ def generator_loss(fake_logits: Tensor, objective: str = "vanilla") -> Tensor:
 
 
 def pixel_loss(fake_b: Tensor, real_b: Tensor, kind: str = "l1") -> Tensor:
-    """Return the mean distance between two (N, C, H, W) batches: absolute (`l1`), squared (`l2`), or 0 (`none`).
+    """Return the mean distance between two (N, C, H, W) batches.
+
+    It is absolute (`l1`), squared (`l2`), or 0 (`none`).
 
     Raises:
         ValueError: if `kind` is not one of `PIXEL_LOSSES`, or the shapes differ (they would be
@@ -83,7 +88,8 @@ def pixel_loss(fake_b: Tensor, real_b: Tensor, kind: str = "l1") -> Tensor:
     check_choice("pixel loss", kind, PIXEL_LOSSES)
     if fake_b.shape != real_b.shape:
         raise ValueError(
-            f"expected two batches of one shape; got {tuple(fake_b.shape)} and {tuple(real_b.shape)}"
+            "expected two batches of one shape; "
+            f"got {tuple(fake_b.shape)} and {tuple(real_b.shape)}"
         )
     if kind == "l1":
         return F.l1_loss(fake_b, real_b)

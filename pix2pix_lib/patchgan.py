@@ -30,14 +30,16 @@ def disc_block(in_channels: int, out_channels: int, *, stride: int, norm: str) -
 
 
 class PatchDiscriminator(nn.Module):
-    """Judge each patch of an (input, image) pair; with 3 layers the 70x70 PatchGAN: C64-C128-C256-C512.
+    """Judge each patch of an (input, image) pair.
 
     Called with images of shape (N, C, H, W) in [-1, 1] that together have `in_channels` channels:
-    D(real_a, fake_b) is conditioned on the input, D(fake_b) is not. Gives (N, 1, H', W') patch
-    logits; 256x256 gives 30x30 with 3 layers. There is no sigmoid: the losses work on logits. The
-    first block has no norm.
+    D(real_a, fake_b) is conditioned on the input, D(fake_b) is not. Returns (N, 1, H', W') patch
+    logits; 256x256 gives 30x30 with 3 layers, which are the 70x70 PatchGAN: C64-C128-C256-C512.
+    There is no sigmoid: the losses work on logits. The first block has no norm.
 
     Args:
+        in_channels: of all images together.
+        base_channels: channels after the first block.
         layers: number of stride-2 convolutions; 1, 2, 3, 4, 5 see patches of 16, 34, 70, 142, 286
             pixels. 0 is the PixelGAN, three 1x1 convolutions that judge each pixel alone.
         norm: one of `layers.NORMS`.
@@ -69,14 +71,14 @@ class PatchDiscriminator(nn.Module):
         pair = torch.cat(images, dim=1)  # (N, C_a, H, W) + (N, C_b, H, W) -> (N, C_a + C_b, H, W)
         if pair.shape[1] != self.in_channels:
             raise ValueError(
-                f"expected {self.in_channels} channels in all (input and image); got {pair.shape[1]} "
-                f"from {len(images)} image(s)"
+                f"expected {self.in_channels} channels in all (input and image); got "
+                f"{pair.shape[1]} from {len(images)} image(s)"
             )
         return self.model(pair)  # (N, 1, H', W')
 
 
 def patch_layers(in_channels: int, base_channels: int, layers: int, norm: str) -> nn.Sequential:
-    """Return `layers` blocks of stride 2, one of stride 1, and the convolution to one logit a patch."""
+    """Return `layers` blocks of stride 2, one of stride 1, a convolution to a logit per patch."""
     blocks = [disc_block(in_channels, base_channels, stride=2, norm="none")]
     channels = base_channels
     for level in range(1, layers + 1):

@@ -132,7 +132,7 @@ def all_reduce_mean(values: Tensor) -> Tensor:
 
 
 class _JoinedNetwork(DistributedDataParallel):
-    """A network whose gradients are averaged, which refuses to run where that would wait forever."""
+    """A network whose gradients are averaged; it refuses to run where that would wait forever."""
 
     def forward(self, *inputs: Tensor) -> Tensor:
         if _State.alone:

@@ -42,19 +42,16 @@ def make_bar(total: int, label: str) -> "tqdm | NotebookBar":
         return NotebookBar(total, label)
     # Drawn only once `close_bars` knows it: an interruption in between would leave its line open.
     bar = tqdm(
-        total=total,
-        desc=label,
-        mininterval=0.5 if sys.stderr.isatty() else 30,
-        dynamic_ncols=True,
-        delay=1e-9,
-    )
+        total=total, desc=label,
+        mininterval=0.5 if sys.stderr.isatty() else 30, dynamic_ncols=True, delay=1e-9,
+    )  # fmt: skip
     _bars.add(bar)
     bar.refresh()
     return bar
 
 
 def close_bars() -> None:
-    """Close all bars, so that what is printed next begins a line of its own."""
+    """Close all bars, so that what is printed next begins on a line of its own."""
     for bar in list(_bars):
         bar.close()
 
@@ -76,7 +73,7 @@ class NotebookBar:
             self.refresh()
 
     def set_postfix_str(self, note: str) -> None:
-        """Set what stands behind the numbers from the next redrawing on."""
+        """Set the note behind the numbers, to be shown when the bar is next redrawn."""
         self.note = note
 
     def close(self) -> None:
@@ -94,5 +91,8 @@ class NotebookBar:
         if 0 < self.done < self.total:
             text += f", about {seconds / self.done * (self.total - self.done):.0f} s left"
         text += f", {self.note}" if self.note else ""
-        bar = f'<progress value="{self.done}" max="{max(self.total, 1)}" style="width:14em"></progress>'
+        bar = (
+            f'<progress value="{self.done}" max="{max(self.total, 1)}" style="width:14em">'
+            "</progress>"
+        )
         return {"text/html": f"{bar} {html.escape(text)}", "text/plain": text}

@@ -1,12 +1,11 @@
-"""Which pixels one output of a chain of convolutions sees: from the module's own layers, and from a gradient.
+"""Which pixels one output of a chain of convolutions sees: from its layers, and from a gradient.
 
 Along one axis, output i sees the pixels start + stride * i up to start + stride * i + size - 1;
 padding makes `start` negative. Layer by layer, with kernel k, stride s, padding p and the product j
 of the strides before it: size grows by (k - 1) * j, start falls by p * j, and j becomes j * s.
 
 Source: Isola et al. 2017, section 4.4 and appendix 6.1.2; Araujo, Norris and Sim 2019, "Computing
-    receptive fields
-of convolutional neural networks".
+receptive fields of convolutional neural networks".
 """
 
 import copy
@@ -18,19 +17,13 @@ from torch import Tensor, nn
 
 NORM_LAYERS = (nn.BatchNorm2d, nn.InstanceNorm2d, nn.GroupNorm)
 POINTWISE_LAYERS = (
-    *NORM_LAYERS,
-    nn.LeakyReLU,
-    nn.ReLU,
-    nn.Tanh,
-    nn.Sigmoid,
-    nn.Dropout,
-    nn.Identity,
-)
+    *NORM_LAYERS, nn.LeakyReLU, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Dropout, nn.Identity,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PixelBox:
-    """A box of pixels as Python slices have it: rows top to bottom - 1, columns left to right - 1."""
+    """A box of pixels as in Python slices: rows top to bottom - 1, columns left to right - 1."""
 
     top: int
     left: int
@@ -38,7 +31,10 @@ class PixelBox:
     right: int
 
     def is_inside(self, height: int, width: int) -> bool:
-        """Tell whether the whole box lies on an image of this size; if not, the patch also sees padding."""
+        """Return whether the whole box lies on an image of this size.
+
+        If not, the patch also sees padding.
+        """
         return self.top >= 0 and self.left >= 0 and self.bottom <= height and self.right <= width
 
     def clipped(self, height: int, width: int) -> "PixelBox":
@@ -50,7 +46,13 @@ class PixelBox:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """What one output sees along each axis, in pixels: `size`, `stride` to the next output, `start` of output 0."""
+    """What one output sees along each axis, in pixels.
+
+    Args:
+        size: of the field.
+        stride: from one output to the next.
+        start: the first pixel of output 0.
+    """
 
     size: int
     stride: int
@@ -64,7 +66,14 @@ class ReceptiveField:
 
 @dataclass(frozen=True)
 class Layer:
-    """The geometry of one convolution, pooling or padding layer: kernel (dilation included), stride, padding before."""
+    """The geometry of one convolution, pooling or padding layer.
+
+    Args:
+        name: of its class.
+        kernel: its size, dilation included.
+        stride: of its outputs.
+        padding: pixels added before the first.
+    """
 
     name: str
     kernel: int
@@ -73,7 +82,7 @@ class Layer:
 
 
 def spatial_layers(module: nn.Module) -> list[Layer]:
-    """Return the layers of a chain of convolutions that look beyond one pixel, in the order they are applied.
+    """Return the layers of a chain of convolutions that look beyond one pixel, in their order.
 
     Raises:
         TypeError: if the module holds a layer whose geometry is not known here.
@@ -83,10 +92,11 @@ def spatial_layers(module: nn.Module) -> list[Layer]:
 
 
 def receptive_field(module: nn.Module) -> ReceptiveField:
-    """Return the receptive field of a chain of convolutions, read from its layers by the recurrence above.
+    """Return the receptive field of a chain of convolutions, computed from its layers.
 
-    Norm layers are passed over: their statistics reach further, see `gradient_footprint`. Only a
-    plain chain has one receptive field; skips and branches are not followed.
+    It follows from the recurrence in the module's docstring. Norm layers are passed over: their
+    statistics reach further, see `gradient_footprint`. Only a plain chain has one receptive field;
+    skips and branches are not followed.
 
     Raises:
         TypeError, ValueError: as `spatial_layers`.
@@ -100,10 +110,13 @@ def receptive_field(module: nn.Module) -> ReceptiveField:
 
 
 def gradient_footprint(module: nn.Module, image: Tensor, row: int, col: int) -> Tensor:
-    """Return how strongly each pixel moves output (row, col): |d output / d pixel| summed over channels, (H, W).
+    """Return how strongly each pixel moves output (row, col), as an (H, W) tensor.
 
-    `image` is (1, C, H, W). The module is used as it stands: norms that take statistics from the
-    image spread the footprint over all of it.
+    That is |d output / d pixel|, summed over channels. The module is used as it stands: norms that
+    take statistics from the image spread the footprint over all of it.
+
+    Args:
+        image: (1, C, H, W).
     """
     image = image.detach().clone().requires_grad_()
     logit = module(image)[0, 0, row, col]
@@ -112,7 +125,10 @@ def gradient_footprint(module: nn.Module, image: Tensor, row: int, col: int) -> 
 
 
 def convolutions_only(module: nn.Module) -> nn.Module:
-    """Return a copy in which norms and activations pass their input on, so that a gradient shows the geometry alone."""
+    """Return a copy in which norms and activations pass their input on.
+
+    A gradient then shows the geometry alone.
+    """
     module = copy.deepcopy(module)
     for parent in list(module.modules()):
         for name, child in parent.named_children():
@@ -152,7 +168,8 @@ def measured_receptive_field(
     second = footprint_box(gradient_footprint(linear, image, middle + 1, middle + 1))
     if first.top == 0 or second.bottom == side:
         raise ValueError(
-            f"the receptive field does not fit into an image of {side} pixels; measure with a larger side"
+            f"the receptive field does not fit into an image of {side} pixels; "
+            "measure with a larger side"
         )
     stride = second.top - first.top
     return ReceptiveField(first.bottom - first.top, stride, first.top - stride * middle)
@@ -169,16 +186,16 @@ def _geometry(layer: nn.Module) -> Layer:
         return Layer(name, 1, 1, _same_on_both_axes(name, "padding", (top, left)))
     if not isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
         raise TypeError(
-            f"no receptive field is known for {name}; a chain of convolutions, pooling and padding has one"
+            f"no receptive field is known for {name}; a chain of convolutions, "
+            "pooling and padding has one"
         )
     kernel = _same_on_both_axes(name, "kernel", layer.kernel_size)
     dilation = _same_on_both_axes(name, "dilation", getattr(layer, "dilation", 1))
     stride = _same_on_both_axes(name, "stride", layer.stride)
     reach = dilation * (kernel - 1)
     if layer.padding == "same":
-        return Layer(
-            name, reach + 1, stride, reach // 2
-        )  # torch puts the odd pixel on the far side
+        # torch puts the odd pixel on the far side.
+        return Layer(name, reach + 1, stride, reach // 2)
     padding = 0 if layer.padding == "valid" else _same_on_both_axes(name, "padding", layer.padding)
     return Layer(name, reach + 1, stride, padding)
 
@@ -187,6 +204,7 @@ def _same_on_both_axes(name: str, what: str, value: int | tuple[int, int]) -> in
     height, width = (value, value) if isinstance(value, int) else value
     if height != width:
         raise ValueError(
-            f"{name} has {what} {height} along height and {width} along width; one for both is expected"
+            f"{name} has {what} {height} along height and {width} along width; "
+            "one for both is expected"
         )
     return height

@@ -5,8 +5,7 @@ residual block, uk doubles the image; k counts the channels. Each convolution is
 and ReLU, except the last one, which is followed by tanh.
 
 Source: Zhu et al. 2017, "Unpaired image-to-image translation using cycle-consistent adversarial
-    networks", appendix
-7.2; Johnson et al. 2016, "Perceptual losses for real-time style transfer".
+networks", appendix 7.2; Johnson et al. 2016, "Perceptual losses for real-time style transfer".
 """
 
 import torch
@@ -26,7 +25,7 @@ def wide_layers(in_channels: int, out_channels: int) -> nn.Sequential:
 
 
 def halving_layers(in_channels: int, out_channels: int, norm: str) -> nn.Sequential:
-    """Return dk: a 3x3 convolution with stride 2, norm, ReLU; (N, in, H, W) to (N, out, H/2, W/2)."""
+    """Return dk (3x3 convolution of stride 2, norm, ReLU): (N, in, H, W) to (N, out, H/2, W/2)."""
     return nn.Sequential(
         nn.Conv2d(
             in_channels, out_channels, kernel_size=3, stride=2, padding=1, bias=needs_bias(norm)
@@ -39,10 +38,13 @@ def halving_layers(in_channels: int, out_channels: int, norm: str) -> nn.Sequent
 def doubling_layers(
     in_channels: int, out_channels: int, norm: str, upsampling: str
 ) -> nn.Sequential:
-    """Return uk: a doubling, norm, ReLU; (N, in, H, W) to (N, out, 2H, 2W).
+    """Return uk (doubling, norm, ReLU): (N, in, H, W) to (N, out, 2H, 2W).
 
     `transposed` is the paper's 3x3 convolution with stride 1/2; `resize` repeats pixels and then
     convolves, with as many weights.
+
+    Raises:
+        InputError: if `upsampling` is not one of `layers.UPSAMPLINGS`.
     """
     check_choice("upsampling", upsampling, UPSAMPLINGS)
     bias = needs_bias(norm)
@@ -92,7 +94,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResNetGenerator(nn.Module):
-    """Translate images: two halvings, `blocks` residual blocks at a quarter of the size, two doublings.
+    """Translate images: two halvings, residual blocks at a quarter of the size, two doublings.
 
     Maps (N, in_channels, H, W) in [-1, 1] to (N, out_channels, H, W) in [-1, 1]; H and W must be
     multiples of 4 and at least 8. The defaults are the paper's network for 256x256, c7s1-64, d128,
@@ -101,6 +103,7 @@ class ResNetGenerator(nn.Module):
 
     Args:
         base_channels: channels after the first layer.
+        blocks: number of residual blocks.
         norm: one of `layers.NORMS`.
         dropout: probability that a feature is dropped inside a residual block; 0 in the paper.
         upsampling: one of `layers.UPSAMPLINGS`.

@@ -1,8 +1,8 @@
-"""Five systems that carry the name pix2pix or CycleGAN in study notes, each with its own networks.
+"""Five systems that study notes call pix2pix or CycleGAN, each with its own networks.
 
 Each function returns new networks: a generator and a discriminator, or for `cyclegan` two of each.
-The blocks are those of the paper; what a note does otherwise is written out here. All convolutions
-start at N(0, 0.02).
+The blocks are those of the paper; where a note differs is written out here. All convolutions start
+at N(0, 0.02).
 
 With the default sizes, on 256x256 images (the map is that of the patch logits; field and stride are
 in pixels):
@@ -15,7 +15,7 @@ shallow        6,171,011  2,767,809      32x32  70     8
 cyclegan      11,378,179  2,764,737      30x30  70     8
 
 Source: Isola et al. 2017, appendix 6.1; Zhu et al. 2017, appendix 7.2; for the others the notes
-    that they come from.
+that they come from.
 """
 
 from torch import Tensor, nn
@@ -25,8 +25,8 @@ from .patchgan import PatchDiscriminator
 from .resnet import ResNetGenerator
 from .unet import UNet, encoder_channels
 
-# What a system's notes train with, and what its networks are, as fields of `TrainConfig`; the rest
-# is the paper's.
+# The settings and networks of each system's note, as fields of `TrainConfig`; the rest is the
+# paper's.
 _PAPER = {
     "image_size": 256,
     "base_channels": 64,
@@ -64,7 +64,10 @@ SETTINGS: dict[str, dict] = {
 def paper(
     in_channels: int = 3, out_channels: int = 3, base_channels: int = 64, disc_channels: int = 64
 ) -> tuple[UNet, PatchDiscriminator]:
-    """Return the paper's U-Net, with batch norm and dropout in three decoder blocks, and its 70x70 PatchGAN."""
+    """Return the paper's U-Net and its 70x70 PatchGAN.
+
+    The U-Net has batch norm, and dropout in three decoder blocks.
+    """
     generator = UNet(in_channels, out_channels, base_channels=base_channels)
     return generator, PatchDiscriminator(in_channels + out_channels, base_channels=disc_channels)
 
@@ -91,7 +94,7 @@ def instance3x3(
 def upsample4x4(
     in_channels: int = 3, out_channels: int = 3, base_channels: int = 64, disc_channels: int = 64
 ) -> tuple[UNet, PatchDiscriminator]:
-    """Return the networks of the colorization note: the U-Net of `instance3x3` with another end, 4x4 kernels in D.
+    """Return the networks of the colorization note: the U-Net of `instance3x3`, a D of 4x4 kernels.
 
     The U-Net ends with doubled pixels and a 4x4 convolution instead of a transposed one. The
     discriminator has four convolutions with stride 2 and a last one without bias and sigmoid. An
@@ -115,11 +118,12 @@ def upsample4x4(
 def shallow(
     in_channels: int = 3, out_channels: int = 3, base_channels: int = 64, disc_channels: int = 64
 ) -> tuple[UNet, PatchDiscriminator]:
-    """Return the networks of the pix2pix and CycleGAN note: four halvings, and a 70x70 discriminator that keeps sizes.
+    """Return the networks of the pix2pix and CycleGAN note: four halvings, a 70x70 discriminator.
 
     The U-Net has ReLU throughout, instance norm in every block, also the first and the innermost
-    one, and doubles by repeating pixels before a 4x4 convolution. "Same" convolutions with stride 1
-    get three rows of zeros, two of them at the bottom and right.
+    one, and doubles by repeating pixels before a 4x4 convolution. "Same" convolutions with stride
+    1, also in the discriminator, keep the size with three rows of zeros, two of them at the bottom
+    and right.
     """
     generator = ShallowUNet(
         in_channels,
@@ -161,8 +165,8 @@ class ShallowUNet(UNet):
         super()._check_input(x)
         if x.shape[2] < self.smallest_side and x.shape[3] < self.smallest_side:
             raise ValueError(
-                f"height or width must be at least {self.smallest_side}, as this network normalises its innermost map; "
-                f"got {x.shape[2]}x{x.shape[3]}: resize the image"
+                f"height or width must be at least {self.smallest_side}, as this network "
+                f"normalises its innermost map; got {x.shape[2]}x{x.shape[3]}: resize the image"
             )
 
 
@@ -186,7 +190,11 @@ def cyclegan(
 
 
 def _instance_unet(in_channels: int, out_channels: int, base_channels: int) -> UNet:
-    """Return the U-Net of two notes: instance norm, no biases before it, dropout in encoder 4-8 and decoder 1-4."""
+    """Return the U-Net of two notes.
+
+    It has instance norm, no biases before it, and dropout in encoder blocks 4-8 and decoder blocks
+    1-4.
+    """
     generator = UNet(
         in_channels,
         out_channels,
@@ -205,7 +213,10 @@ def _instance_unet(in_channels: int, out_channels: int, base_channels: int) -> U
 
 
 def _halvings(in_channels: int, widths: list[int], kernel_size: int) -> list[nn.Sequential]:
-    """Return one block for each width: a convolution with stride 2, instance norm except in the first, LeakyReLU."""
+    """Return one block for each width: a convolution with stride 2, instance norm, LeakyReLU.
+
+    The first block has no norm.
+    """
     return [
         nn.Sequential(
             nn.Conv2d(before, after, kernel_size, stride=2, padding=1),
@@ -217,12 +228,15 @@ def _halvings(in_channels: int, widths: list[int], kernel_size: int) -> list[nn.
 
 
 def _same_convolution(in_channels: int, out_channels: int) -> tuple[nn.Module, nn.Module]:
-    """Return zeros and a 4x4 convolution with stride 1 that together keep height and width ("same")."""
+    """Return zeros and a 4x4 convolution with stride 1 that together keep the size ("same")."""
     return nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(in_channels, out_channels, kernel_size=4)
 
 
 def _discriminator(in_channels: int, *layers: nn.Module) -> PatchDiscriminator:
-    """Return a discriminator that checks its images as `PatchDiscriminator` does, with a chain of layers of its own."""
+    """Return a discriminator with its own chain of layers.
+
+    It checks its images as `PatchDiscriminator` does.
+    """
     discriminator = PatchDiscriminator(in_channels, layers=0, base_channels=1)
     discriminator.model = nn.Sequential(*layers).apply(init_weights)
     return discriminator

@@ -26,7 +26,7 @@ BUSY, IDLE = 0.35, 0.2  # processors that others use, from which and down to whi
 
 
 def share_processor() -> None:
-    """Start the watcher of this process, unless it has one or the user has settings of their own."""
+    """Start the watcher of this process, unless it has one or the user has own settings."""
     if sys.platform != "linux" or any(name in os.environ for name in OWN_SETTINGS):
         return
     if not any(thread.name == Watcher.NAME for thread in threading.enumerate()):

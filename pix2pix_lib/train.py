@@ -380,7 +380,7 @@ def smaller_images(config: TrainConfig) -> list[str]:
 def load_datasets(
     data: Path | None, layout: str, config: TrainConfig, device: torch.device
 ) -> tuple[Dataset, Dataset, dict]:
-    """Return the images to train on, with jitter, those to validate on, without, and their identity.
+    """Return the images to train on (with jitter), to validate on (without), and their identity.
 
     They are decoded into the device's memory, or into the CPU's if they would fill more than a
     quarter of that, or are read from their files at each use. Without `data` the procedural facades

@@ -1,4 +1,4 @@
-"""The small trained networks that ship with the course, and their snapshots: what they were along their training."""
+"""The small trained networks that ship with the course, and snapshots of their training."""
 
 import csv
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ REBUILD = "python -m benchmarks.weights"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Both networks after `step` updates, which were `percent` of the training; they are in evaluation mode.
+    """Both networks after `step` updates, which were `percent` of the training.
 
-    `validation_l1` is the mean absolute difference of the generator's images from the true ones, in
-    [0, 2].
+    They are in evaluation mode. `validation_l1` is the mean absolute difference of the generator's
+    images from the true ones, in [0, 2].
     """
 
     percent: int
@@ -59,19 +59,28 @@ def load_snapshot(percent: int = 100, folder: Path | str = FOLDER) -> Snapshot:
 
 
 def load_snapshots(folder: Path | str = FOLDER) -> list[Snapshot]:
-    """Return all snapshots, from the untrained networks to the trained ones; raises as `load_snapshot`."""
+    """Return all snapshots, from the untrained networks to the trained ones.
+
+    Raises:
+        FileNotFoundError, InputError: as `load_snapshot`.
+    """
     return [load_snapshot(percent, folder) for percent in PERCENTS]
 
 
 def weights_file(kind: str, percent: int = 100, folder: Path | str = FOLDER) -> Path:
-    """Return where a `generator` or `discriminator` lies: `<kind>.safetensors`, at 10 % `<kind>_010.safetensors`."""
+    """Return where the weights of a `generator` or `discriminator` lie.
+
+    At 100 % that is `<kind>.safetensors`, at 10 % `<kind>_010.safetensors`.
+    """
     return Path(folder) / (
         f"{kind}.safetensors" if percent == 100 else f"{kind}_{percent:03d}.safetensors"
     )
 
 
 def load_history(folder: Path | str = FOLDER) -> list[StepRecord]:
-    """Return the losses of the training, each the mean over the steps up to `step`, from `history.csv`.
+    """Return the losses of the training, each the mean over the steps up to `step`.
+
+    They are read from `history.csv`.
 
     Raises:
         FileNotFoundError: if the file is missing, with the command that makes it.

@@ -158,7 +158,7 @@ class Trainer:
         self.epoch += 1
 
     def batches(self, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of the next epoch, on the device; its random numbers follow from here."""
+        """Yield the batches of the next epoch, on the device; its random numbers begin here."""
         loader, self._loader = self._loader, None
         if loader is None or loader.dataset.dataset is not dataset:
             loader = self._make_loader(dataset)

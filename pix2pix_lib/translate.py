@@ -28,11 +28,14 @@ from .validation import InputError
 
 log = logging.getLogger("pix2pix_lib.translate")
 
-LARGEST_ADVISED_TILE = 1024  # pixels; what is advised when a whole image does not fit into memory
+LARGEST_ADVISED_TILE = 1024  # pixels; the largest tile that is advised when memory runs out
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, 2 for an error that a person can mend, 130 if interrupted."""
+    """Run the command and return its exit status.
+
+    It is 0, 2 for an error that a person can mend, or 130 if interrupted.
+    """
     return run_command(run, make_parser().parse_args(argv))
 
 
@@ -40,82 +43,68 @@ def make_parser() -> CommandParser:
     """Return the parser; its help says what the command does to an image."""
     parser = CommandParser(
         prog="python -m pix2pix_lib.translate",
-        description="Translate images of any size with a trained generator, or export it. photo.jpg becomes photo.png "
-        "of the same height and width: for the network its right and bottom edges are mirrored up to a "
-        "multiple of 2^depth, then cut off again. Every image is read before the first is written.",
+        description="Translate images of any size with a trained generator, or export it. "
+        "photo.jpg becomes photo.png of the same height and width: for the network its right and "
+        "bottom edges are mirrored up to a multiple of 2^depth, then cut off again. Every image is "
+        "read before the first is written.",
     )
     parser.add_argument(
-        "--weights",
-        type=Path,
-        required=True,
-        metavar="FILE",
+        "--weights", type=Path, required=True, metavar="FILE",
         help="generator.safetensors, with its card generator.json beside it",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--input",
-        type=Path,
-        metavar="FILE_OR_DIR",
+        "--input", type=Path, metavar="FILE_OR_DIR",
         help="an image, or a folder of images (its subfolders are left out)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
+        "--out", type=Path, metavar="DIR",
         help="folder for the results; not the folder of the input",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--overwrite",
-        action="store_true",
+        "--overwrite", action="store_true",
         help="replace results of the same names from an earlier run; an input is never replaced",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--dropout",
-        choices=("on", "off"),
-        default="on",
-        help="on (default) is the paper's way: dropout stays on, as the only source of variety. off "
-        "gives one image whatever the seed. Either way a batch norm uses the statistics of the "
+        "--dropout", choices=("on", "off"), default="on",
+        help="on (default) is the paper's way: dropout stays on, as the only source of variety. "
+        "off gives one image whatever the seed. Either way a batch norm uses the statistics of the "
         "image at hand, not averages from training (paper, section 3.3)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--seed",
-        type=int,
-        default=0,
+        "--seed", type=int, default=0,
         help="governs dropout (default 0); an image does not depend on the others beside it",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--tile",
-        type=int,
-        default=0,
-        metavar="SIZE",
+        "--tile", type=int, default=0, metavar="SIZE",
         help="for short memory: translate tiles of SIZE x SIZE pixels, a multiple of 2^depth, and "
         "blend them; 0 (default) takes the whole image. Norms then see one tile at a time, so "
         "tiles may differ in tone from each other and from the whole image: prefer large tiles",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--overlap",
-        type=int,
-        metavar="PIXELS",
+        "--overlap", type=int, metavar="PIXELS",
         help="what neighbouring tiles share at least (default: a quarter of SIZE)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--export",
-        type=Path,
-        metavar="FILE",
-        help="write the generator as FILE.onnx (pip install onnx onnxruntime onnxscript) or FILE.pt2 "
-        f"(torch.export), run it and compare it with the module (below {TOLERANCE:.0e}). It takes "
+        "--export", type=Path, metavar="FILE",
+        help="write the generator as FILE.onnx (pip install onnx onnxruntime onnxscript) or "
+        f"FILE.pt2 (torch.export), run it and compare it with the module (below {TOLERANCE:.0e}). "
+        "It takes "
         "(1, channels, height, width) in [-1, 1], sides that are multiples of 2^depth, and is as "
         "--dropout off: the same input gives the same image. Needs no --input",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--device",
-        default="auto",
+        "--device", default="auto",
         help="auto (default), cpu, cuda, cuda:1 ...; exports use the cpu",
-    )
+    )  # fmt: skip
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export and translate as the arguments say; returns 0, or 130 if interrupted."""
+    """Export and translate as the arguments say; return 0.
+
+    Raises:
+        KeyboardInterrupt: if interrupted, with the number of results written.
+    """
     written: list[Path] = []
     try:
         export_and_translate(arguments, written)
@@ -128,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def export_and_translate(arguments: argparse.Namespace, written: list[Path]) -> None:
-    """Check all that can be checked, then export and translate; each result is noted in `written`."""
+    """Check all that can be checked, then export and translate; note each result in `written`."""
     check_arguments(arguments)
     generator, config = load_generator(arguments.weights, pick_device(arguments.device))
     check_tile(arguments.tile, config.depth)
@@ -142,7 +131,11 @@ def export_and_translate(arguments: argparse.Namespace, written: list[Path]) -> 
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise an InputError for flags that are out of range or do not belong together, before anything is read."""
+    """Check the flags that do not need a file, before anything is read.
+
+    Raises:
+        InputError: if a flag is out of range, or flags do not belong together.
+    """
     tile, overlap = arguments.tile, arguments.overlap
     if not (arguments.input or arguments.export):
         raise InputError(
@@ -163,7 +156,11 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 
 def check_tile(tile: int, depth: int) -> None:
-    """Raise an InputError with the next size that works, if a U-Net of this depth cannot take tiles of this size."""
+    """Check that a U-Net of this depth can take tiles of this size.
+
+    Raises:
+        InputError: if it cannot, with the next size that works.
+    """
     step = 2**depth
     if tile % step:
         raise InputError(
@@ -173,16 +170,19 @@ def check_tile(tile: int, depth: int) -> None:
 
 
 def plan_results(source: Path, out: Path) -> dict[Path, Path]:
-    """Return for each image its result in the folder `out`, PNG files of the same names; nothing is read or written.
+    """Return for each image its result: a PNG file of the same name in the folder `out`.
+
+    Nothing is read or written.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
-        InputError: if `out` is the input folder, or two results would have one name, which on some
-            systems names that differ only in upper and lower case are.
+        InputError: if `out` is the input folder, or two results would have one name. Names that
+            differ only in upper and lower case count as one, as on some systems.
     """
     if source.is_dir() and out.exists() and out.samefile(source):
         raise InputError(
-            f"--out {out} is the input folder; choose another one, so that images and results stay apart"
+            f"--out {out} is the input folder; choose another one, "
+            "so that images and results stay apart"
         )
     results: dict[Path, Path] = {}
     names: dict[str, Path] = {}
@@ -190,7 +190,8 @@ def plan_results(source: Path, out: Path) -> dict[Path, Path]:
         name = f"{path.stem}.png"
         if name.casefold() in names:
             raise InputError(
-                f"{names[name.casefold()]} and {path.name} would both become {name}; rename one of them"
+                f"{names[name.casefold()]} and {path.name} would both become {name}; "
+                "rename one of them"
             )
         names[name.casefold()] = path
         results[path] = out / name
@@ -198,7 +199,9 @@ def plan_results(source: Path, out: Path) -> dict[Path, Path]:
 
 
 def find_images(source: Path) -> list[Path]:
-    """Return the image files in a folder, sorted by name, or the one file that was given, whatever its ending.
+    """Return the image files in a folder, sorted by name.
+
+    If `source` is a file, it is the only one, whatever its ending.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
@@ -222,7 +225,11 @@ def find_images(source: Path) -> list[Path]:
 
 
 def check_targets(arguments: argparse.Namespace, results: dict[Path, Path]) -> None:
-    """Raise a InputError if a file that will be written would replace an input, or another file without --overwrite."""
+    """Check that no file to be written would replace another one.
+
+    Raises:
+        InputError: if it would replace an input, or another file without --overwrite.
+    """
     out, exported = arguments.out, arguments.export
     if out and out.exists() and not out.is_dir():
         raise InputError(f"--out {out} is a file; expected a folder for the results")
@@ -236,11 +243,13 @@ def check_targets(arguments: argparse.Namespace, results: dict[Path, Path]) -> N
     for target in targets:
         if target.is_dir():
             raise InputError(
-                f"{target} is a folder, but a file of that name would be written; choose another name"
+                f"{target} is a folder, but a file of that name would be written; "
+                "choose another name"
             )
         if target.resolve() in sources:
             raise InputError(
-                f"{target} would replace an input of the same name; choose another --out or --export"
+                f"{target} would replace an input of the same name; "
+                "choose another --out or --export"
             )
         if target.exists() and not arguments.overwrite:
             raise InputError(
@@ -249,7 +258,9 @@ def check_targets(arguments: argparse.Namespace, results: dict[Path, Path]) -> N
 
 
 def read_sizes(paths: list[Path], channels: int) -> list[tuple[int, int]]:
-    """Return (height, width) of each image, from its pixels: a damaged file is found now and not hours later.
+    """Return (height, width) of each image, from its pixels.
+
+    A damaged file is thus found now, and not hours later.
 
     Raises:
         InputError: if a file cannot be read as an image.
@@ -264,18 +275,15 @@ def read_sizes(paths: list[Path], channels: int) -> list[tuple[int, int]]:
 
 
 def export(generator: UNet, path: Path) -> None:
-    """Write and check the exported generator, and say how exact it is."""
+    """Write and check the exported generator, and report how exact it is."""
     with closing(make_bar(STAGES, "exporting")) as bar:
         difference = export_generator(generator, path, bar.update)
     step = 2**generator.depth
     log.info(
-        "%s: differs from the module by %.1e at most; takes images of (1, %d, height, width), sides multiples "
-        "of %d",
-        path,
-        difference,
-        generator.in_channels,
-        step,
-    )
+        "%s: differs from the module by %.1e at most; takes images of (1, %d, height, width), "
+        "sides multiples of %d",
+        path, difference, generator.in_channels, step,
+    )  # fmt: skip
 
 
 def translate_files(
@@ -327,21 +335,26 @@ def translate_files(
 def translate_image(
     network: Network, real_a: Tensor, step: int, tile: int = 0, overlap: int = 0, smallest: int = 1
 ) -> Tensor:
-    """Return the network's image, (C', H, W), of one image, (C, H, W) in [-1, 1] of any height and width.
+    """Return the network's image, (C', H, W), of one image, (C, H, W) in [-1, 1], of any size.
 
-    `tile=0` gives the network the whole image, padded to multiples of `step` and at least
-    `smallest`; else tiles, see `translate_tiled`.
+    Args:
+        step, smallest: the network gets sides that are multiples of `step`, at least `smallest`,
+            padded if need be.
+        tile, overlap: of the tiles, see `translate_tiled`; with `tile=0` the network gets the whole
+            image.
     """
-    of_any_size = partial(
-        translate_padded, network, step=step, smallest=smallest
-    )  # a tile may be larger than an image
+    # Tiles are padded too: one may be larger than an image.
+    of_any_size = partial(translate_padded, network, step=step, smallest=smallest)
     if tile == 0:
         return of_any_size(real_a[None])[0]
     return translate_tiled(of_any_size, real_a[None], tile, overlap)[0]
 
 
 def memory_advice(side: int, tile: int, step: int) -> str:
-    """Return what may help: half of the tile, or of the image's longer side, as a multiple of `step`."""
+    """Return what may help when memory runs out.
+
+    That is half of the tile, or of the image's longer side, as a multiple of `step`.
+    """
     smaller = min((tile or side) // 2, LARGEST_ADVISED_TILE) // step * step
     return f"use --tile {smaller}" if smaller else "use a machine with more memory, or --device cpu"
 

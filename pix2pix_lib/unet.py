@@ -5,7 +5,7 @@ skip carries is then the value *before* the activation, so that the encoder can 
 LeakyReLU and the decoder through a ReLU.
 
 Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and appendix 6.1.1; Ronneberger et
-    al. 2015.
+al. 2015.
 """
 
 from collections.abc import Collection
@@ -39,10 +39,10 @@ class DownBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """Double height and width: ReLU, 4x4 transposed convolution with stride 2, norm, dropout (CDk in the paper).
+    """Double height and width: ReLU, 4x4 transposed convolution with stride 2, norm, dropout.
 
-    Maps (N, in_channels, H, W) to (N, out_channels, 2H, 2W). `upsampling="resize"` repeats pixels
-    and convolves instead; `dropout=0` gives Ck.
+    Maps (N, in_channels, H, W) to (N, out_channels, 2H, 2W). This is CDk in the paper; `dropout=0`
+    gives Ck. `upsampling="resize"` repeats pixels and convolves instead.
     """
 
     def __init__(
@@ -62,25 +62,29 @@ class UpBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(
-            self.norm(self.upsample(self.activation(x)))
-        )  # (N, C, H, W) -> (N, C', 2H, 2W)
+        # (N, C, H, W) -> (N, C', 2H, 2W)
+        return self.dropout(self.norm(self.upsample(self.activation(x))))
 
 
 def encoder_channels(base_channels: int, depth: int) -> list[int]:
-    """Return the channels after each down block: doubling from `base_channels`, at most eight times it."""
+    """Return the channels after each down block.
+
+    They double from `base_channels`, up to eight times it.
+    """
     return [base_channels * min(2**level, 8) for level in range(depth)]
 
 
 class UNet(nn.Module):
-    """Translate images: an encoder of `depth` halvings, a decoder of as many doublings, skips between equal sizes.
+    """Translate images: `depth` halvings, as many doublings, and skips between equal sizes.
 
-    Maps (N, in_channels, H, W) in [-1, 1] to (N, out_channels, H, W) in [-1, 1]; H and W must be
-    multiples of 2^depth. The defaults are the paper's network for 256x256: 54,413,955 parameters.
+    An encoder halves, a decoder doubles. Maps (N, in_channels, H, W) in [-1, 1] to
+    (N, out_channels, H, W) in [-1, 1]; H and W must be multiples of 2^depth. The defaults are the
+    paper's network for 256x256: 54,413,955 parameters.
 
     Args:
         base_channels: channels after the first block; they double block by block, up to eight times
             this.
+        depth: number of halvings.
         norm: one of `layers.NORMS`.
         dropout: probability that a feature is dropped in the blocks named next.
         dropout_blocks: numbers of the decoder blocks with dropout; block 1 is the one next to the
@@ -151,10 +155,8 @@ class UNet(nn.Module):
         features.pop()  # the bottleneck goes straight on; it needs no skip
         for up in self.ups:
             x = up(x)
-            if self.skips:
-                x = torch.cat(
-                    [x, features.pop()], dim=1
-                )  # (N, C, H, W) + (N, C, H, W) -> (N, 2C, H, W)
+            if self.skips:  # (N, C, H, W) + (N, C, H, W) -> (N, 2C, H, W)
+                x = torch.cat([x, features.pop()], dim=1)
         return torch.tanh(self.head(x))
 
     def _check_input(self, x: Tensor) -> None:
@@ -166,14 +168,19 @@ class UNet(nn.Module):
 
 
 def check_size(height: int, width: int, depth: int) -> None:
-    """Raise a ValueError that names the nearest sizes that work, if a U-Net of this depth cannot take the size."""
+    """Check that a U-Net of this depth can take images of this size.
+
+    Raises:
+        ValueError: if it cannot, with the nearest sizes that work.
+    """
     step = 2**depth
     if height % step == 0 and width % step == 0:
         return
     raise ValueError(
-        f"a U-Net of depth {depth} halves the image {depth} times, so height and width must be multiples of {step}; "
-        f"got {height}x{width}. Nearest that work: height {_nearest(height, step)}, width {_nearest(width, step)}. "
-        f"Resize the image or use a smaller depth."
+        f"a U-Net of depth {depth} halves the image {depth} times, so height and width must be "
+        f"multiples of {step}; got {height}x{width}. Nearest that work: height "
+        f"{_nearest(height, step)}, width {_nearest(width, step)}. "
+        "Resize the image or use a smaller depth."
     )
 
 

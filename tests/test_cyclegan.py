@@ -252,7 +252,7 @@ def test_checkpoint_of_another_model_is_refused(change, words, config, tiny_pair
 
 def test_fast_engine_steps_as_the_plain_one(config, batch):
     losses = []
-    for engine in (Engine(), Engine(channels_last=True, fused=True, small_maps=True)):
+    for engine in (Engine(), Engine(channels_last=True, fused=True, matmul_small_maps=True)):
         trainer = make_cyclegan(replace(config, image_size=32), engine=engine)
         losses.append([trainer.step(*batch).loss_cycle_a.item() for _ in range(3)])
     torch.testing.assert_close(*losses, rtol=1e-3, atol=1e-4)

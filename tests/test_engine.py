@@ -163,7 +163,7 @@ def test_output_padding_survives_as_a_product(size):
         5, 6, kernel_size=3, stride=2, padding=1, output_padding=1, dtype=torch.float64
     )
     x = torch.randn(3, 5, *size, dtype=torch.float64)
-    product = Engine(small_maps=True).prepare(nn.Sequential(layer), x[:1])
+    product = Engine(matmul_small_maps=True).prepare(nn.Sequential(layer), x[:1])
     assert isinstance(product[0], TransposedConvAsProduct)
     assert product(x).shape == (3, 6, 2 * size[0], 2 * size[1])
     torch.testing.assert_close(product(x), layer(x))

@@ -159,7 +159,7 @@ class DatasetExplorer(Explorer):
 
 
 def in_direction(pair: tuple, direction: str) -> tuple:
-    """Turn what belongs to (A, B) into (input, target), or back: the swap is the same."""
+    """Reorder a pair from (A, B) to (input, target), or back: both are the same swap."""
     return pair if direction == "AtoB" else pair[::-1]
 
 

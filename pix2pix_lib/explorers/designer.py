@@ -324,8 +324,8 @@ class FacadeDesigner(MapExplorer):
         )
         alt = (
             f"Left the label map of a house with {values['floors']} floors and {values['columns']} "
-            f"columns: {_list_counts(counts)}. Right the generator's image of it, then the classes "
-            "with their colours."
+            f"columns: {_list_counts(counts)}. Right the generator's image of it, "
+            "then the classes with their colours."
         )
         return View(
             row(panels, ["your label map", "the generator's image", "classes"]), text, alt, numbers
@@ -466,8 +466,8 @@ def _checked_map(classes: np.ndarray) -> np.ndarray:
     ):
         raise InputError(
             f"expected a class map, (H, W) integers from 0 to {len(CLASS_NAMES) - 1}; got "
-            f"{classes.dtype} of shape {classes.shape}; facades.colour_to_classes makes one from a "
-            "label map in colours"
+            f"{classes.dtype} of shape {classes.shape}; "
+            "facades.colour_to_classes makes one from a label map in colours"
         )
     return classes.astype(np.uint8)
 

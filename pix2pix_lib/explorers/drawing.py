@@ -42,7 +42,7 @@ def photo(image: Tensor, side: int = 256) -> Image.Image:
 
 
 def smooth_photo(image: Tensor, side: int) -> Image.Image:
-    """Return a smooth picture instead of `photo`'s, for a side that is no multiple of its pixels."""
+    """Return what `photo` returns, but smooth: for a side that is no multiple of the image's."""
     picture = photo(image, max(image.shape[1:]))
     scale = side / max(picture.size)
     return picture.resize(

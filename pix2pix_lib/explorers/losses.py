@@ -120,7 +120,7 @@ def make_terms(objective: str) -> dict[str, Callable[[Tensor], Tensor]]:
     """Return D's terms, G's loss, and minus D's second term, each as a function of one logit.
 
     Returns:
-        {"real", "fake", "g_gan", "minimax": function}.
+        One function for each of "real", "fake", "g_gan" and "minimax".
     """
     free_real, free_fake = torch.tensor(FREE[objective], dtype=torch.float64)
     return {
@@ -136,7 +136,7 @@ def value_and_slope(term: Callable[[Tensor], Tensor], logit: float) -> tuple[flo
     z = torch.tensor(logit, dtype=torch.float64, requires_grad=True)
     value = term(z)
     (slope,) = torch.autograd.grad(value, z)
-    return value.item() + 0.0, slope.item() + 0.0  # + 0.0 makes 0 of -0
+    return value.item() + 0.0, slope.item() + 0.0  # + 0.0 turns -0 into 0
 
 
 def patch_losses(objective: str, real: float, fake: float) -> dict[str, float]:

@@ -18,11 +18,11 @@ from ..validation import InputError
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
 
-CHANNELS, POOL, LARGEST_BATCH = 8, 8, 4  # of the features that are shown if none are given
+CHANNELS, POOL, LARGEST_BATCH = 8, 8, 4  # of the default features, and the largest batch
 # Screen pixels: width of all cells, side of a map, between cells, for the numbers.
 GRID, SIDE, GAP, HEADING = 406, 220, 3, 18
-FADED = 0.7  # how far towards white a map goes that does not count
-REACH = 3.0  # deviations from the mean that are drawn of a normalised map
+FADED = 0.7  # how far a map that does not count fades to white
+REACH = 3.0  # where the colours of a normalised map end, in deviations from the mean
 
 
 class NormalizationExplorer(Explorer):
@@ -127,8 +127,8 @@ class NormalizationExplorer(Explorer):
         alt = (
             f"Left, a grid of {batch} images in rows and {features.shape[1]} channels in columns; "
             f"{numbers['maps']} maps are framed, the others faded; channel {channel} of the first "
-            "image is orange. Right, this map before and after the norm, orange below 0 and "
-            f"purple above. {text}"
+            "image is orange. Right, this map before and after the norm, "
+            f"orange below 0 and purple above. {text}"
         )
         return View(drawing.row(panels, titles), text, alt, numbers)
 
@@ -336,6 +336,6 @@ def _check(features: Tensor, averages: tuple[Tensor, Tensor] | None) -> None:
     if averages is None or any(part.shape != features.shape[1:2] for part in averages):
         got = None if averages is None else [tuple(part.shape) for part in averages]
         raise InputError(
-            f"expected averages (mean, variance), each of shape ({features.shape[1]},), one number "
-            f"a channel; got {got}"
+            f"expected averages (mean, variance), each of shape ({features.shape[1]},), "
+            f"one number a channel; got {got}"
         )

@@ -95,7 +95,7 @@ def make_widget(control) -> ipywidgets.DOMWidget:
 
 
 def _set_range(widget, low: float, high: float) -> None:
-    if high < widget.min:  # a slider refuses a range that is upside down, even for a moment
+    if high < widget.min:  # a slider refuses min > max, even for a moment
         widget.min, widget.max = low, high
     else:
         widget.max, widget.min = high, low

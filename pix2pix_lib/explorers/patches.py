@@ -48,7 +48,7 @@ class PatchExplorer(Explorer):
 
     Numbers:
         row, col: the patch.
-        box: its pixels as (top, left, bottom, right), to be used as slices.
+        box: its pixels as slices, (top, left, bottom, right).
         inside: whether they all lie in the picture.
         logit, probability: of the patch.
         below: how many patches lie below the threshold.

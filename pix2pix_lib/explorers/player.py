@@ -143,8 +143,8 @@ def player_alt(percent: int, facade: int, numbers: Mapping) -> str:
     return (
         f"Facade {facade} at {percent} % of the training: label map, generated picture, true "
         f"photo, D's patch map on the generated picture with a mean of {numbers['fake']:.2f}, on "
-        f"the true photo {numbers['real']:.2f}; below, the losses with a line at step "
-        f"{numbers['step']}."
+        f"the true photo {numbers['real']:.2f}; below, "
+        f"the losses with a line at step {numbers['step']}."
     )
 
 

@@ -50,7 +50,7 @@ class ReceptiveFieldExplorer(Explorer):
         size, stride, start: of the receptive field.
         maps: (height, width) of the picture and behind each layer.
         map: the last of them.
-        box: the patch as (top, left, bottom, right), to be used as slices.
+        box: the patch as slices, (top, left, bottom, right).
         clipped: the part of it on the picture.
         measured: the box of the pixels that the gradient reaches.
         inside: whether the box lies inside the picture.
@@ -71,8 +71,8 @@ class ReceptiveFieldExplorer(Explorer):
         image = facade_tensors(7, 256)[1] if image is None else image
         if image.dim() != 3 or not 32 <= min(image.shape[1:]) <= max(image.shape[1:]) <= 512:
             raise InputError(
-                "expected one image (3, H, W), each side 32 to 512 pixels; got "
-                f"{tuple(image.shape)}"
+                "expected one image (3, H, W), each side 32 to 512 pixels; "
+                f"got {tuple(image.shape)}"
             )
         self.image_size = tuple(image.shape[1:])
         self.picture = drawing.photo(image, SIDE)
@@ -94,7 +94,7 @@ class ReceptiveFieldExplorer(Explorer):
         )
 
     def limits(self, values: Mapping) -> dict[str, tuple[int, int]]:
-        """Return the ranges of row and column on the map of outputs; both are (0, 0) if it is empty."""
+        """Return the ranges of row and column on the map of outputs, (0, 0) if it is empty."""
         shape = {name: values[name] for name in ("layers", "last", "kernel", "stride", "padding")}
         height, width = map_sizes(self.chain(**shape), self.image_size)[-1]
         return {"row": (0, max(height - 1, 0)), "col": (0, max(width - 1, 0))}
@@ -170,8 +170,8 @@ class ReceptiveFieldExplorer(Explorer):
         )
         text = (
             f"No output: layer {layer} gets {height}x{width} pixels, "
-            f"{height + 2 * padding}x{width + 2 * padding} with padding, and its kernel needs "
-            f"{kernel}x{kernel}."
+            f"{height + 2 * padding}x{width + 2 * padding} with padding, "
+            f"and its kernel needs {kernel}x{kernel}."
         )
         return View(image, text, f"A picture without a frame, and an empty one. {text}", numbers)
 

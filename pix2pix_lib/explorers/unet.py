@@ -40,7 +40,7 @@ INPUT_SIDE = 128
 DIAGRAM_WIDTH = 664
 FINE = 2  # the diagram is drawn at twice its size, for smooth lines
 LABEL = font(13 * FINE)
-CHANGE_REACH = 1.0  # where the colours of the change end; the most that is possible is 2
+CHANGE_REACH = 1.0  # where the colours of the change end; the largest possible change is 2
 
 Point = tuple[float, float]
 
@@ -73,7 +73,7 @@ def blocks_by_name(generator: UNet) -> dict[str, nn.Module]:
 
 
 def mute_options(depth: int) -> dict[str, tuple[int, ...]]:
-    """Return what can be muted in a U-Net of this depth, and which encoder levels each choice mutes.
+    """Return what can be muted in a U-Net of this depth, and the encoder levels that it mutes.
 
     Skip k carries what down block k made; the last level is the bottleneck, which goes straight on
     to up1.
@@ -84,7 +84,7 @@ def mute_options(depth: int) -> dict[str, tuple[int, ...]]:
 
 
 def trace_muted(generator: UNet, real_a: Tensor, muted: Collection[int] = ()) -> Trace:
-    """Translate one (C, H, W) image with zeros for some encoder features; keep what each block made.
+    """Translate a (C, H, W) image with zeros for some encoder features; keep what each block made.
 
     Levels in `muted` count from 1. The way down runs as always: only the decoder block that reads
     level k finds zeros in its channels. Dropout and statistics are as in `inference.translate`,

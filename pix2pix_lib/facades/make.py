@@ -211,8 +211,8 @@ def _check_count(what: str, count: int, limit: int) -> None:
     """
     if not 0 <= count <= limit:
         raise InputError(
-            f"the number of {what} must be in 0 .. {limit}, got {count}; for more use another base "
-            "seed"
+            f"the number of {what} must be in 0 .. {limit}, got {count}; "
+            "for more use another base seed"
         )
 
 

@@ -38,7 +38,7 @@ from .plans import (
 
 
 def _smooth_noise(dice: Dice, size: int, rows: int, columns: int) -> np.ndarray:
-    """Return noise that varies over about `rows` x `columns` hills: (size, size) int32 in 0..255."""
+    """Return noise of about `rows` x `columns` hills: (size, size) int32 in 0..255."""
     lattice = dice.bytes(rows + 2, columns + 2).astype(np.uint16)  # 255 * 256 still fits in 16 bits
     place = np.arange(size, dtype=np.int32)
     y, x = place * rows * 256 // size, place * columns * 256 // size
@@ -63,7 +63,7 @@ def _courses(
     joint: np.ndarray,
     stagger: bool,
 ) -> np.ndarray:
-    """Return rows of blocks with tones of their own and joints one pixel wide: (size, size, 3) int32.
+    """Return rows of blocks in varied tones, with joints one pixel wide: (size, size, 3) int32.
 
     Args:
         height, length: of a block, in units; a `length` of `GRID` gives boards.
@@ -346,7 +346,7 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
 
 
 def _hang_cloth(canvas: _Canvas, rect: Rect, cloth: np.ndarray, style: str, reach: int) -> None:
-    """Hang curtains into a window: at the sides, at the left, from the top, or thin ones all over."""
+    """Hang curtains into a window: at the sides, at the left, at the top, or thin ones all over."""
     wide, high = rect.width * reach // 100, rect.height * reach // 60
     if style == "sheer":
         canvas.colour[rect.area] = _mix(canvas.colour[rect.area], cloth, np.int32(120))
@@ -499,7 +499,7 @@ def _balcony_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
 
 
 def _blind_painter(canvas: _Canvas, dice: Dice) -> Painter:
-    """Return a painter of blinds: shutters with slats beside a window, or a roller blind over it."""
+    """Return a painter of blinds: slatted shutters beside a window, or a roller blind over it."""
     shutter = dice.tint(PAINT)
     roller = dice.tint(
         ((206, 200, 186), (176, 178, 176), (150, 128, 100), (196, 170, 90), (140, 154, 150))
@@ -522,7 +522,7 @@ def _blind_painter(canvas: _Canvas, dice: Dice) -> Painter:
 
 
 def _deco_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
-    """Return a painter of ornaments: a panel on which an oval, a diamond or a ribbed shell stands out."""
+    """Return a painter of ornaments: a raised oval, diamond or ribbed shell on a panel."""
     tone, motif = trim + dice.between(-20, 16), dice.pick(("oval", "diamond", "ribs"))
     ground = tone - dice.between(18, 60)
 
@@ -751,7 +751,10 @@ def _shadow(height: np.ndarray, side: int, reach: int) -> np.ndarray:
 
 
 def _light(canvas: _Canvas, dice: Dice) -> np.ndarray:
-    """Return the light on the building in 256ths: (S, S) int32, from shadows, edges and a gentle slope."""
+    """Return the light on the building in 256ths, (S, S) int32.
+
+    It comes from shadows, edges and a gentle slope.
+    """
     size, height = canvas.size, canvas.height
     side, reach = dice.pick((1, -1)), dice.between(2, 7)
     depth = dice.pick((3, 6, 9, 11, 13))  # how dark shadows are: 3 under clouds, 13 in the sun
@@ -825,7 +828,7 @@ def _blur(picture: np.ndarray, reach: int) -> np.ndarray:
 
 
 def _spill(lamps: np.ndarray, reach: int) -> np.ndarray:
-    """Return the light that lamps (S, S, 3) int32 throw on their surroundings, about `reach` pixels far."""
+    """Return the light that lamps, (S, S, 3) int32, throw about `reach` pixels far around them."""
     for _ in range(4):  # rows, columns, and both again: two boxes make a tent
         lamps = _blur(lamps, reach).swapaxes(0, 1)
     return lamps
@@ -834,7 +837,7 @@ def _spill(lamps: np.ndarray, reach: int) -> np.ndarray:
 def _fall_of_night(canvas: _Canvas, dice: Dice, sky: np.ndarray) -> None:
     """Turn the painted day into night: all is dim and blue, and rooms are lit.
 
-    `sky` (S, S) bool is the bluest.
+    `sky` (S, S) bool is so most of all.
     """
     day, sky = np.clip(canvas.colour, 0, 255), sky[:, :, None]
     lamps = _lamps(canvas.rooms, dice)[canvas.room]

@@ -31,9 +31,9 @@ CLASS_COLOURS: np.ndarray = np.array(
     dtype=np.uint8,
 )  # fmt: skip
 CLASS_COLOURS.setflags(write=False)
-(
-    BACKGROUND, FACADE, WINDOW, DOOR, CORNICE, SILL, BALCONY, BLIND, DECO, MOLDING, PILLAR, SHOP
-) = range(12)  # fmt: skip
+BACKGROUND, FACADE, WINDOW, DOOR, CORNICE, SILL, BALCONY, BLIND, DECO, MOLDING, PILLAR, SHOP = (
+    range(12)
+)
 GRID = 1024  # units along each side of the picture
 
 Colour = tuple[int, int, int]
@@ -114,7 +114,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Body:
-    """The wall of a building in units, with the edges of its floors (downwards) and bays (rightwards)."""
+    """The wall of a building in units.
+
+    `floors` are the edges of its floors, downwards, `bays` those of its bays, rightwards.
+    """
 
     top: int
     left: int
@@ -151,7 +154,7 @@ def _cut(start: int, stop: int, weights: Sequence[int]) -> list[int]:
 def _mirrored(dice: Dice, count: int, percent: int) -> list[bool]:
     """Return `count` choices that read the same from both ends, as in most facades.
 
-    One in five is not symmetric.
+    In one of five cases one choice is made anew, which may break the symmetry.
     """
     half = [dice.chance(percent) for _ in range((count + 1) // 2)]
     choices = half + half[: count // 2][::-1]
@@ -571,7 +574,7 @@ def part_rect(part: Part, size: int) -> Rect:
 
 
 def slope_mask(part: Part, rect: Rect, size: int) -> np.ndarray:
-    """Return which pixels of `rect` lie between the slanted sides of a part: (height, width) bool."""
+    """Return a (height, width) bool mask of `rect` between the slanted sides of a part."""
     middle_y = (2 * np.arange(rect.top, rect.bottom) + 1) * GRID // (2 * size)
     middle_x = (2 * np.arange(rect.left, rect.right) + 1) * GRID // (2 * size)
     inset = part.inset * (part.bottom - middle_y) // (part.bottom - part.top)
