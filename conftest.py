@@ -2,13 +2,13 @@
 
 import os
 
-# Before torch is imported, and for the kernels and commands that tests start: with one thread each,
-# the processes of pytest-xdist do not wait for each other. A number of your own is kept.
+# Set before torch is imported, and inherited by the kernels and commands that tests start: with one
+# thread each, the processes of pytest-xdist do not wait for one another. Your own value is kept.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-# Files that take longest, so that none of them begins last; seconds on one core of an EPYC.
+# The slowest files, so that none of them starts last.
 LONGEST_FIRST = (
     "notebooks/10_cyclegan.ipynb",
     "notebooks/06_training_loop.ipynb",
@@ -22,7 +22,7 @@ LONGEST_FIRST = (
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return one process a core, at most four, as a notebook takes a GiB; on a GPU one in all."""
+    """Return one process per core, at most four (a notebook takes 1 GiB), or just one on a GPU."""
     import torch
 
     if torch.cuda.is_available():
@@ -31,7 +31,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring the longest files to the front; the order within a file stays."""
+    """Move the slowest files to the front; the order within each file stays as it is."""
 
     def place(item: pytest.Item) -> int:
         file = item.nodeid.split("::")[0]

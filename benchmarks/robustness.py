@@ -20,6 +20,7 @@ library; after those use --fresh.
 
 import argparse
 import ast
+import asyncio
 import builtins
 import hashlib
 import importlib.machinery
@@ -28,6 +29,7 @@ import math
 import numbers
 import operator
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -92,11 +94,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     subjects = []
     if arguments.numbers or arguments.tests is None:
-        chosen = tuple(arguments.numbers) or ""
         paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-        subjects += [Notebook(path) for path in paths if path.name.startswith(chosen)]
+        chosen = arguments.numbers or [path.name[:2] for path in paths]
+        subjects += [Notebook(path) for path in paths if path.name[:2] in chosen]
     if arguments.tests is not None:
         subjects += [PytestFiles(ROOT / path) for path in arguments.tests or TESTS]
+    if not subjects:
+        parser.error(f"no notebook has such a number: {', '.join(arguments.numbers)}")
     everything_holds = True
     for subject in subjects:
         if arguments.fresh:
@@ -182,11 +186,11 @@ class Recorder:
         record = {"where": self.test or place, "index": index, "source": source}
         key = tuple(record.values())
         record |= {"held": result is wanted, "left": None, "right": None, "margin": 0.0}
-        sides = as_number(left), as_number(right)
-        if name in SIGNS and None not in sides:
+        sides = (as_number(left), as_number(right)) if name in SIGNS else (None,)
+        if None not in sides:
             margin = (sides[1] - sides[0]) * SIGNS[name] * (1 if wanted else -1)
-            record |= {"left": sides[0], "right": sides[1]}
-            record["margin"] = -math.inf if math.isnan(margin) else margin
+            margin = -math.inf if math.isnan(margin) else margin
+            record |= {"left": sides[0], "right": sides[1], "margin": margin}
         kept = self.records.setdefault(key, record)
         if (record["held"], record["margin"]) < (kept["held"], kept["margin"]):
             self.records[key] = record
@@ -307,13 +311,16 @@ class Notebook:
         places = [f"{self.name[:2]} cell {number:2}" for number in range(len(cells))]
         for cell, place in zip(cells, places):  # number 0 is the one put in front
             cell.source = instrument_cell(cell.source, place)
-        NotebookClient(
+        client = NotebookClient(
             notebook,
             timeout=1800,
             allow_errors=True,
             record_timing=False,
+            extra_arguments=["--log-level=ERROR"],
+            on_notebook_start=let_signals_through,
             resources={"metadata": {"path": self.path.parent}},
-        ).execute(env=environment(name))
+        )
+        asyncio.run(client.async_execute(env=environment(name)))
         errors = [
             {"where": place, "message": f"{output.ename}: {output.evalue}"}
             for cell, place in zip(cells, places)
@@ -321,6 +328,12 @@ class Notebook:
             if output.output_type == "error"
         ]
         return json.loads(file.read_text(encoding="utf-8")) | {"errors": errors}
+
+
+def let_signals_through(notebook: nbformat.NotebookNode) -> None:
+    """Undo nbclient's handlers, with which Ctrl-C ends the kernel but not this program."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().remove_signal_handler(number)
 
 
 @dataclass(frozen=True)

@@ -479,6 +479,11 @@ def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | N
     return height, width
 
 
+def default_load_size(size: int) -> int:
+    """Return the side from which a crop of this side is taken, in pixels: 286 for 256."""
+    return round(size * 286 / 256)
+
+
 def _load_size(
     size: tuple[int, int] | None, load_size: int | tuple[int, int] | None
 ) -> tuple[int, int] | None:
@@ -490,7 +495,7 @@ def _load_size(
             )
         return None
     if load_size is None:
-        return round(size[0] * 286 / 256), round(size[1] * 286 / 256)
+        return default_load_size(size[0]), default_load_size(size[1])
     load_height, load_width = _height_and_width(load_size)
     if load_height < size[0] or load_width < size[1]:
         raise InputError(

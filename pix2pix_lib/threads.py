@@ -13,6 +13,7 @@ has does not change, and so neither does any number that it computes.
 Only Linux is covered: macOS and Windows have other OpenMP libraries.
 """
 
+import atexit
 import os
 import sys
 import threading
@@ -30,7 +31,7 @@ def share_processor() -> None:
     if sys.platform != "linux" or any(name in os.environ for name in OWN_SETTINGS):
         return
     if not any(thread.name == Watcher.NAME for thread in threading.enumerate()):
-        threading.Thread(target=Watcher().run, name=Watcher.NAME, daemon=True).start()
+        Watcher().start()
 
 
 @dataclass
@@ -39,14 +40,27 @@ class Watcher:
 
     NAME = "pix2pix_lib: shares the processor"
 
-    team: threading.Event | None = None  # ends the second team, if there is one
+    team: threading.Thread | None = None  # the one whose threads are the second team
     load: float = 0.0  # processors that others use, a mean that forgets
     seen: tuple[float, float, float] = field(default_factory=lambda: times())
+    over: threading.Event = field(default_factory=threading.Event)  # the process ends
+    dismissed: threading.Event = field(default_factory=threading.Event)  # the second team ends
+
+    def start(self) -> None:
+        """Look around for as long as the process lives, in a thread."""
+        thread = threading.Thread(target=self.run, name=self.NAME, daemon=True)
+        thread.start()
+
+        def stop() -> None:
+            """A thread that is inside of torch when Python ends would take the process with it."""
+            self.over.set()
+            thread.join()
+            self.end_team()
+
+        atexit.register(stop)
 
     def run(self) -> None:
-        """Look around for as long as the process lives."""
-        while True:
-            time.sleep(INTERVAL)
+        while not self.over.wait(INTERVAL):
             self.look()
 
     def look(self) -> None:
@@ -69,24 +83,27 @@ class Watcher:
         return threads > 1 and threads + self.load > len(os.sched_getaffinity(0))
 
     def keep_team(self) -> None:
-        """Start a thread with a team of its own, which waits to be ended."""
-        self.team = threading.Event()
+        """Start a thread with a team of its own, which waits to be dismissed."""
+        self.dismissed.clear()
         ready = threading.Event()
-        threading.Thread(target=_hold_team, args=(self.team, ready), daemon=True).start()
+
+        def hold() -> None:
+            import torch
+
+            torch.ones(2**18).add_(1)  # large enough to be shared by several threads
+            ready.set()
+            self.dismissed.wait()
+
+        self.team = threading.Thread(target=hold, daemon=True)
+        self.team.start()
         ready.wait()
 
     def end_team(self) -> None:
-        """End the second team; its threads go with the thread that started them."""
-        self.team.set()
-        self.team = None
-
-
-def _hold_team(end: threading.Event, ready: threading.Event) -> None:
-    import torch
-
-    torch.ones(2**18).add_(1)  # large enough to be shared by several threads
-    ready.set()
-    end.wait()
+        """Let the second team end, with the thread that started it."""
+        if self.team is not None:
+            self.dismissed.set()
+            self.team.join()
+            self.team = None
 
 
 def times() -> tuple[float, float, float]:

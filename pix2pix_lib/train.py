@@ -26,6 +26,7 @@ from .data import (
     UnpairedDataset,
     available_splits,
     data_identity,
+    default_load_size,
     find_pairs,
     find_unpaired,
 )
@@ -416,7 +417,7 @@ def memory_for(pairs: int, config: TrainConfig, device: torch.device) -> torch.d
 
     A value takes a byte, and the pairs at most a quarter of the memory that is available.
     """
-    side = config.load_size or round(config.image_size * 286 / 256)
+    side = config.load_size or default_load_size(config.image_size)
     needed = pairs * (config.in_channels + config.out_channels) * side**2
     homes = [device, torch.device("cpu")]
     return next((home for home in homes if needed < available_memory(home) / 4), None)

@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""Fixtures that several test modules share."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from pix2pix_lib.config import TrainConfig
 
 @pytest.fixture
 def tiny_config() -> TrainConfig:
-    """Networks and images so small that an epoch takes a moment; dropout and batch norm are on."""
+    """Settings so small that an epoch takes a moment, with dropout and batch norm."""
     return TrainConfig(
         image_size=32, base_channels=4, disc_channels=4, disc_layers=1, depth=4, epochs=4, seed=3
     )
@@ -25,5 +25,5 @@ def tiny_pairs() -> TensorDataset:
 
 @pytest.fixture
 def device() -> torch.device:
-    """The GPU where there is one, else the CPU."""
+    """The GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

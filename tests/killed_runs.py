@@ -1,8 +1,8 @@
-"""Kill training runs and let them go on: python tests/killed_runs.py random|writes FOLDER FLAGS...
+"""Kill training runs and resume them: python tests/killed_runs.py random|writes FOLDER FLAGS...
 
-tests/test_faults.py starts this as a process of its own. It imports all once, trains once without a
-disturbance, and then forks a child for each attempt, so that an attempt takes no longer than its
-training. It prints one line a kill, and fails with an AssertionError if a killed run does not end
+tests/test_faults.py starts this in a separate process. It imports everything once, trains once
+undisturbed, and then forks a child for each attempt, so that an attempt takes no longer than its
+training. It prints one line per kill, and fails with an AssertionError if a killed run does not end
 as the undisturbed one did.
 """
 
@@ -24,28 +24,25 @@ from pix2pix_lib import history, train
 from pix2pix_lib.checkpoints import read_checkpoint
 from pix2pix_lib.run_folder import RunFolder
 
-# By night, with PIX2PIX_NIGHT=1, there is time for more.
+# The nightly run, with PIX2PIX_NIGHT=1, has time for more.
 SEED, KILLS = 20, 20 if os.environ.get("PIX2PIX_NIGHT") else 5
 
 
 def main(kind: str, folder: str, *flags: str) -> None:
-    tqdm.set_lock(
-        threading.RLock()
-    )  # tqdm's own is shared by all processes: a killed child would keep it for ever
+    # tqdm's own lock is shared by all processes: a killed child would hold it forever.
+    tqdm.set_lock(threading.RLock())
     tqdm.monitor_interval = 0  # no thread in a process that forks
     straight, out = Path(folder) / "straight", Path(folder) / "killed"
     assert train.main([*flags, "--out", str(straight)]) == 0
-    {"random": kill_at_random_moments, "writes": kill_at_each_write}[kind](
-        straight, out, list(flags)
-    )
+    kill = {"random": kill_at_random_moments, "writes": kill_at_each_write}[kind]
+    kill(straight, out, list(flags))
 
 
 def kill_at_random_moments(straight: Path, out: Path, flags: list[str]) -> None:
-    """Kill until KILLS kills are done; a run that comes to its end before is compared, and another one begun."""
+    """Kill KILLS times at random; a run that finishes first is checked, and another one started."""
     pictures = sorted((straight / "samples").iterdir())
-    epoch_seconds = (pictures[-1].stat().st_mtime - pictures[0].stat().st_mtime) / (
-        len(pictures) - 1
-    )
+    seconds = pictures[-1].stat().st_mtime - pictures[0].stat().st_mtime
+    epoch_seconds = seconds / (len(pictures) - 1)
     moments = random.Random(SEED)
     kills = 0
     while kills < KILLS:
@@ -55,15 +52,13 @@ def kill_at_random_moments(straight: Path, out: Path, flags: list[str]) -> None:
             shutil.rmtree(out)
         else:
             kills += 1
-            print(
-                f"kill {kills}, seed {SEED}: after {delay:.3f} s, {epochs_in(out)} epochs",
-                flush=True,
-            )
+            epochs = epochs_in(out)
+            print(f"kill {kills}, seed {SEED}: after {delay:.3f} s, {epochs} epochs", flush=True)
     finish(straight, out, flags)
 
 
 def kill_at_each_write(straight: Path, out: Path, flags: list[str]) -> None:
-    """Kill before each file takes its place, one run for each file; the first run that has no more files ends it."""
+    """Kill one run per file, just before that file is moved into place, until a run survives."""
     writes = 0
     while not ended_before(start(out, flags, lambda n=writes: die_at_write(n)), out, 60):
         print(f"kill before write {writes + 1}: {epochs_in(out)} epochs", flush=True)
@@ -73,7 +68,7 @@ def kill_at_each_write(straight: Path, out: Path, flags: list[str]) -> None:
 
 
 def start(out: Path, flags: list[str], prepare: Callable[[], None] = lambda: None) -> int:
-    """Train in a child, going on with the run if there is one; returns the child's process id."""
+    """Train in a child, resuming the run if there is one; return the child's process id."""
     resume = ["--resume"] if RunFolder(out).checkpoint.exists() else []
     child = os.fork()
     if child == 0:
@@ -90,7 +85,7 @@ def start(out: Path, flags: list[str], prepare: Callable[[], None] = lambda: Non
 
 
 def ended_before(child: int, out: Path, seconds: float) -> bool:
-    """Wait for a child, and kill it after some seconds; tells whether it came to its end, which must be a good one."""
+    """Return whether a child finished, without an error, within the time; otherwise kill it."""
     deadline = time.monotonic() + seconds
     while (answer := os.waitpid(child, os.WNOHANG)) == (0, 0):
         if time.monotonic() > deadline:
@@ -102,10 +97,10 @@ def ended_before(child: int, out: Path, seconds: float) -> bool:
 
 
 def die_at_write(number: int) -> None:
-    """Let this process be killed at its write of this number, counted from 0.
+    """Make this process kill itself at its write with this number, counted from 0.
 
-    That is when a whole file is about to take its place, or when half of an epoch's losses have
-    been appended to the history.
+    That is when a complete file is about to be moved into place, or when half of an epoch's losses
+    have been appended to the history.
     """
     replace, append, left = os.replace, history._write_records, number
 
@@ -123,7 +118,7 @@ def die_at_write(number: int) -> None:
     def append_or_die(stream: TextIO, records: list) -> None:
         def half() -> None:
             append(stream, records[: len(records) // 2])
-            stream.write("0,7,0.1")  # and a line without its end
+            stream.write("0,7,0.1")  # and an unfinished line
             stream.flush()
 
         counted(half)
@@ -133,35 +128,33 @@ def die_at_write(number: int) -> None:
 
 
 def finish(straight: Path, out: Path, flags: list[str]) -> None:
-    """Let a killed run go on to its end, hold it against the undisturbed one, and remove it."""
+    """Resume a killed run until it ends, compare it with the undisturbed one, and remove it."""
     assert ended_before(start(out, flags), out, 120)
     check_same(straight, out)
     shutil.rmtree(out)
 
 
 def epochs_in(out: Path) -> int:
-    """Return how many epochs a killed run's checkpoint holds, -1 if there is none; one that is there must be whole."""
+    """Return how many epochs a killed run's checkpoint holds, or -1; it must be readable."""
     checkpoint = RunFolder(out).checkpoint
     return read_checkpoint(checkpoint)["epoch"] if checkpoint.exists() else -1
 
 
 def check_same(straight: Path, out: Path) -> None:
-    """Hold two finished runs against each other: the same files, the same bytes; in checkpoints the same values."""
-    names = [
-        sorted(str(file.relative_to(run)) for file in run.rglob("*")) for run in (straight, out)
-    ]
+    """Check that two finished runs have equal files; for checkpoints the values are compared."""
+    names = [sorted(str(file.relative_to(run)) for file in run.rglob("*"))
+             for run in (straight, out)]  # fmt: skip
     assert names[0] == names[1], names
     for name in names[0]:
+        one, other = straight / name, out / name
         if name.endswith(".pt"):
-            assert same(read_checkpoint(straight / name), read_checkpoint(out / name)), (
-                f"{name} differs"
-            )
-        elif (straight / name).is_file():
-            assert (straight / name).read_bytes() == (out / name).read_bytes(), f"{name} differs"
+            assert same(read_checkpoint(one), read_checkpoint(other)), f"{name} differs"
+        elif one.is_file():
+            assert one.read_bytes() == other.read_bytes(), f"{name} differs"
 
 
 def same(first: object, second: object) -> bool:
-    """Tell whether two states are equal, bit for bit in their tensors."""
+    """Return whether two states are equal, with tensors equal bit for bit."""
     if isinstance(first, dict):
         return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
     if isinstance(first, list | tuple):
@@ -172,7 +165,7 @@ def same(first: object, second: object) -> bool:
 
 
 def log_of(out: Path) -> Path:
-    """Return where the children that write a run write what they say."""
+    """Return the file that gets the output of the children that train a run."""
     return out.with_suffix(".log")
 
 

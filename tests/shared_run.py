@@ -1,6 +1,6 @@
-"""Started by torchrun from test_processes with a folder, where it leaves what each rank has.
+"""Run by torchrun for test_processes, with a folder as argument where each rank saves its results.
 
-It trains tiny models for two epochs, and lets the first process do things while the others wait.
+It trains tiny models for two epochs, and has the first process do things while the others wait.
 """
 
 import sys
@@ -21,7 +21,7 @@ SMALL = {"image_size": 32, "base_channels": 4, "disc_channels": 4, "disc_layers"
 def train_tiny(kind: str, batch_size: int) -> dict:
     """Train for two epochs and return the trainer's state, its history and torch's seed.
 
-    `kind` is a norm, or cyclegan. Only with batch norm there is dropout.
+    `kind` is a norm or cyclegan. Only batch norm comes with dropout.
     """
     if kind == "cyclegan":
         options = {"blocks": 1, "pool_size": 0, "lr": 1e-9, "batch_size": batch_size}
@@ -57,7 +57,7 @@ def fail() -> None:
 
 
 def what_the_first_does_alone() -> dict:
-    """Return what each process gets; all but the last hung or went wrong before."""
+    """Return what each process gets; all but the last once hung or failed."""
     alone = processes.broadcast_from_rank0
     wrapped = processes.wrap_ddp(torch.nn.Linear(1, 1))
     got = {

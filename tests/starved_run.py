@@ -1,8 +1,8 @@
-"""Train with less than is needed: python tests/starved_run.py LIMIT BYTES FLAGS... (of pix2pix_lib.train).
+"""Train with too little disk or memory: python tests/starved_run.py LIMIT BYTES FLAGS...
 
-tests/test_faults.py starts this as a process of its own. LIMIT is a name in `resource`:
-RLIMIT_FSIZE stands for a full disk, as a write beyond it fails; RLIMIT_AS for a small memory,
-counted from what the imports have taken.
+FLAGS are those of pix2pix_lib.train. tests/test_faults.py starts this in a separate process. LIMIT
+is a name in `resource`: RLIMIT_FSIZE imitates a full disk, because a write beyond it fails;
+RLIMIT_AS imitates a small memory, counted on top of what the imports have taken.
 """
 
 import resource
@@ -16,13 +16,13 @@ from pix2pix_lib import train
 def main(limit: str, size: str, *flags: str) -> int:
     size = int(size)
     if limit == "RLIMIT_AS":
-        import torch._dynamo  # noqa: F401 - torch imports it with the first optimiser: not what is to be starved
+        # torch imports this with the first optimiser, which is not what should run out of memory.
+        import torch._dynamo  # noqa: F401
 
         size += int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     else:
-        signal.signal(
-            signal.SIGXFSZ, signal.SIG_IGN
-        )  # the write then fails as on a full disk, and kills nobody
+        # The write then fails as on a full disk, instead of killing the process.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(getattr(resource, limit), (size, size))
     return train.main(flags)
 

@@ -1,4 +1,4 @@
-"""The repository's address stands in pyproject.toml; tools.set_address makes badges and bootstrap cells of it."""
+"""tools.set_address writes the address in pyproject.toml into badges and bootstrap cells."""
 
 import re
 
@@ -11,13 +11,14 @@ from tools.set_address import ROOT, badge_target, bootstrap_cell, published_at, 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PYPROJECT = '[project]\n[project.urls]\nRepository = "{}"\n'
 ADDRESS = "https://github.com/someone/some-course"
-OLD_BADGE = "[![Open in Colab](badge.svg)](https://colab.research.google.com/github/a/b/blob/main/notebooks/01_x.ipynb)"
+COLAB = "https://colab.research.google.com/github"
+OLD_BADGE = f"[![Open in Colab](badge.svg)]({COLAB}/a/b/blob/main/notebooks/01_x.ipynb)"
 
 
 def write_course(
     folder, title=OLD_BADGE, first_cell="# Bootstrap, as it once was", address=ADDRESS
 ):
-    """Write a course of one notebook with all that must survive: outputs, tags, ids, letters beyond ASCII."""
+    """Write a course of one notebook with outputs, tags, ids and non-ASCII text, all to be kept."""
     (folder / "pyproject.toml").write_text(PYPROJECT.format(address), encoding="utf-8")
     (folder / "pix2pix_lib").mkdir(exist_ok=True)
     (folder / "pix2pix_lib" / "__init__.py").write_text('__version__ = "2.1.0"\n')
@@ -25,14 +26,9 @@ def write_course(
     cells = [
         nbformat.v4.new_markdown_cell(f"# 01 Naïve\n\n{title}\n\nOne line.", id="t"),
         nbformat.v4.new_code_cell(first_cell, id="b", execution_count=1),
-        nbformat.v4.new_code_cell(
-            "print('256 × 256')",
-            id="c",
-            execution_count=2,
-            outputs=[output],
-            metadata={"tags": ["nbval-ignore-output"]},
-        ),
-    ]
+        nbformat.v4.new_code_cell("print('256 × 256')", id="c", execution_count=2,
+                                  outputs=[output], metadata={"tags": ["nbval-ignore-output"]}),
+    ]  # fmt: skip
     path = folder / "notebooks" / "01_x.ipynb"
     path.parent.mkdir(exist_ok=True)
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
@@ -44,9 +40,8 @@ def test_badge_and_bootstrap_cell_are_what_the_script_writes(path):
     expected = rewritten(path, *published_at(ROOT))
     text = path.read_text(encoding="utf-8")
     assert text == expected, "run python -m tools.set_address"
-    assert (
-        text.count("colab.research.google.com/github/") == 1
-    )  # none that the script does not know of
+    # and there is no badge that the script does not know of
+    assert text.count("colab.research.google.com/github/") == 1
 
 
 def test_address_and_tag_get_into_badge_and_cell_and_nothing_else_changes(tmp_path, capsys):
@@ -55,14 +50,11 @@ def test_address_and_tag_get_into_badge_and_cell_and_nothing_else_changes(tmp_pa
     assert set_address.main(["--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "01_x.ipynb rewritten\n"
     after = nbformat.read(path, as_version=4)
-    target = "https://colab.research.google.com/github/someone/some-course/blob/v2.1.0/notebooks/01_x.ipynb"
-    assert (
-        after.cells[0].source
-        == f"# 01 Naïve\n\n[![Open in Colab](badge.svg)]({target})\n\nOne line."
-    )
-    assert (
-        f'ADDRESS, TAG, NAME = "{ADDRESS}", "v2.1.0", "pix2pix-course"\n' in after.cells[1].source
-    )
+    target = f"{COLAB}/someone/some-course/blob/v2.1.0/notebooks/01_x.ipynb"
+    badge = f"[![Open in Colab](badge.svg)]({target})"
+    assert after.cells[0].source == f"# 01 Naïve\n\n{badge}\n\nOne line."
+    line = f'ADDRESS, TAG, NAME = "{ADDRESS}", "v2.1.0", "pix2pix-course"\n'
+    assert line in after.cells[1].source
     assert "@" not in after.cells[1].source
     before.cells[0].source, before.cells[1].source = after.cells[0].source, after.cells[1].source
     nbformat.write(before, tmp_path / "expected.ipynb")
@@ -92,26 +84,18 @@ def test_check_names_what_differs_and_changes_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("course", "message"),
     [
-        ({"title": "no badge"}, "01_x.ipynb: the first cell must hold one Colab badge; it holds 0"),
-        (
-            {"title": OLD_BADGE * 2},
-            "01_x.ipynb: the first cell must hold one Colab badge; it holds 2",
-        ),
-        (
-            {"first_cell": "import torch"},
-            "01_x.ipynb: the first code cell must begin with '# Bootstrap'; put one there",
-        ),
-        (
-            {"address": "https://example.org/a/b"},
-            "Repository must look like https://github.com/account/name; got "
-            "https://example.org/a/b",
-        ),
-        (
-            {"address": ADDRESS + "/"},
-            f"Repository must look like https://github.com/account/name; got {ADDRESS}/",
-        ),
+        ({"title": "no badge"},
+         "01_x.ipynb: the first cell must hold one Colab badge; it holds 0"),
+        ({"title": OLD_BADGE * 2},
+         "01_x.ipynb: the first cell must hold one Colab badge; it holds 2"),
+        ({"first_cell": "import torch"},
+         "01_x.ipynb: the first code cell must begin with '# Bootstrap'; put one there"),
+        ({"address": "https://example.org/a/b"},
+         "Repository must look like https://github.com/account/name; got https://example.org/a/b"),
+        ({"address": ADDRESS + "/"},
+         f"Repository must look like https://github.com/account/name; got {ADDRESS}/"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_be_rewritten_is_said_in_one_line(tmp_path, capsys, course, message):
     path = write_course(tmp_path, **course)
     before = path.read_bytes()

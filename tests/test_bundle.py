@@ -1,4 +1,4 @@
-"""The bundle, and the bootstrap cell that unpacks it on Colab; google.colab is simulated, in processes of their own."""
+"""The bundle, and the bootstrap cell that unpacks it on Colab (simulated, in fresh processes)."""
 
 import os
 import re
@@ -37,41 +37,24 @@ def real_bundle(tmp_path_factory):
 
 @pytest.fixture
 def course(tmp_path):
-    """A course of a few small files, with caches and generated data in it."""
+    """A course of a few small files, some of them caches and generated data."""
     root = tmp_path / "course"
     for name in (
-        "README.md",
-        "LICENSE",
-        "pyproject.toml",
-        "requirements.txt",
-        "benchmarks/a.py",
-        "data/README.md",
-        "data/sample/train/1.jpg",
-        "pix2pix_lib/__init__.py",
-        "pix2pix_lib/explorers/base.py",
-        "data/facades_128/train/1.png",
-        "data/facades-real/1.png",
-        "pix2pix_lib/__pycache__/a.pyc",
-        "pix2pix_lib/facades.py",
-        "data/.facades_128/1.png",
-        "notebooks/.ipynb_checkpoints/00_a.ipynb",
-        ".env",
-        "runs/1.pt",
-        "tests/test_a.py",
-    ):
+        "README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks/a.py",
+        "data/README.md", "data/sample/train/1.jpg", "pix2pix_lib/__init__.py",
+        "pix2pix_lib/explorers/base.py", "data/facades_128/train/1.png", "data/facades-real/1.png",
+        "pix2pix_lib/__pycache__/a.pyc", "pix2pix_lib/facades.py", "data/.facades_128/1.png",
+        "notebooks/.ipynb_checkpoints/00_a.ipynb", ".env", "runs/1.pt", "tests/test_a.py",
+    ):  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"the text of {name}\n")
-    cell = nbformat.v4.new_code_cell(
-        "1 × 1",
-        execution_count=1,
-        id="a",
-        metadata={"tags": ["raises-exception"]},
-        outputs=[nbformat.v4.new_output("stream", text="a figure")],
-    )
-    nbformat.write(
-        nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_markdown_cell("b", id="b")]),
-        root / "notebooks" / "00_a.ipynb",
-    )
+    output = nbformat.v4.new_output("stream", text="a figure")
+    cells = [
+        nbformat.v4.new_code_cell("1 × 1", execution_count=1, id="a", outputs=[output],
+                                  metadata={"tags": ["raises-exception"]}),
+        nbformat.v4.new_markdown_cell("b", id="b"),
+    ]  # fmt: skip
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), root / "notebooks" / "00_a.ipynb")
     return root
 
 
@@ -87,17 +70,11 @@ def write_zip(path, names):
 
 
 def run_cell(folder, colab=True, cell=None, address=ADDRESS, tag=TAG):
-    """Run the bootstrap cell in a fresh Python whose working directory is `folder`, then report what it found."""
+    """Run the bootstrap cell in a fresh Python started in `folder`, and print what it found."""
     code = (COLAB if colab else "") + (cell or bootstrap_cell(address, tag)) + REPORT
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    return subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, env=environment,
+                          capture_output=True, text=True, timeout=60)  # fmt: skip
 
 
 def assert_course_found(process, folder):
@@ -107,62 +84,43 @@ def assert_course_found(process, folder):
 
 
 def assert_refused(process, *words):
-    """Check that the last line says what is wrong and how to mend it, and that no earlier error shows."""
+    """Check that the last line names the problem and its remedy, and that it is the only error."""
     assert process.returncode == 1
     assert process.stderr.count("Traceback") == 1
     message = process.stderr.splitlines()[-1]
     assert message.startswith("RuntimeError: no course from ")
-    assert all(
-        word in message for word in (*words, f"upload {NAME}.zip", "`python -m tools.bundle`")
-    )
+    remedy = f"upload {NAME}.zip", "`python -m tools.bundle`"
+    assert all(word in message for word in (*words, *remedy))
 
 
-# what is in the bundle
+# --- what is in the bundle ------------------------------------------------------------------------
 
 
 def test_bundle_of_this_course_is_whole_and_small(real_bundle):
     assert real_bundle.stat().st_size < 12_000_000
     names = set(contents(real_bundle))
     tracked = [
-        "README.md",
-        "LICENSE",
-        "requirements.txt",
-        "pyproject.toml",
-        "data/README.md",
-        "benchmarks/weights.py",
-        "data/weights/generator.safetensors",
-        "data/sample/dataset.json",
+        "README.md", "LICENSE", "requirements.txt", "pyproject.toml", "data/README.md",
+        "benchmarks/weights.py", "data/weights/generator.safetensors", "data/sample/dataset.json",
         "pix2pix_lib/cli.py",
-    ]
+    ]  # fmt: skip
     tracked += [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert {f"{NAME}/{name}" for name in tracked} <= names
-    assert not [
-        name for name in names if re.search(r"\.\.|\\|__pycache__|/\.|/tests/|/data/facades", name)
-    ]
+    unwanted = re.compile(r"\.\.|\\|__pycache__|/\.|/tests/|/data/facades")
+    assert not [name for name in names if unwanted.search(name)]
 
 
 def test_bundle_holds_what_a_learner_needs_and_no_caches_or_generated_data(course, tmp_path):
     (tmp_path / "b.zip").write_bytes(bundle.make_bundle(course))
     packed = contents(tmp_path / "b.zip")
     names = [
-        "LICENSE",
-        "README.md",
-        "benchmarks/a.py",
-        "data/README.md",
-        "data/sample/train/1.jpg",
-        "notebooks/00_a.ipynb",
-        "pix2pix_lib/__init__.py",
-        "pix2pix_lib/explorers/base.py",
-        "pix2pix_lib/facades.py",
-        "pyproject.toml",
-        "requirements.txt",
-    ]
+        "LICENSE", "README.md", "benchmarks/a.py", "data/README.md", "data/sample/train/1.jpg",
+        "notebooks/00_a.ipynb", "pix2pix_lib/__init__.py", "pix2pix_lib/explorers/base.py",
+        "pix2pix_lib/facades.py", "pyproject.toml", "requirements.txt",
+    ]  # fmt: skip
     assert list(packed) == [f"{NAME}/{name}" for name in names]
-    assert all(
-        packed[f"{NAME}/{name}"] == (course / name).read_bytes()
-        for name in names
-        if "ipynb" not in name
-    )
+    unchanged = [name for name in names if "ipynb" not in name]
+    assert all(packed[f"{NAME}/{name}"] == (course / name).read_bytes() for name in unchanged)
 
 
 def test_notebooks_are_packed_without_outputs_and_otherwise_as_they_are(course, tmp_path):
@@ -196,16 +154,13 @@ def test_command_says_name_size_and_digest(real_bundle, tmp_path, capsys, monkey
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (
-            lambda course: (course / "LICENSE").unlink(),
-            "LICENSE is missing; make the bundle from the whole course",
-        ),
-        (
-            lambda course: (course / "data" / "big.bin").write_bytes(os.urandom(12_000_000)),
-            f"the bundle may have 12.0 MB at most, but has 12.0 MB; make its largest files smaller: {NAME}/data/big.bin",
-        ),
+        (lambda course: (course / "LICENSE").unlink(),
+         "LICENSE is missing; make the bundle from the whole course"),
+        (lambda course: (course / "data" / "big.bin").write_bytes(os.urandom(12_000_000)),
+         "the bundle may have 12.0 MB at most, but has 12.0 MB; make its largest files smaller: "
+         f"{NAME}/data/big.bin"),
     ],
-)
+)  # fmt: skip
 def test_failure_is_one_line_and_leaves_the_old_bundle(
     course, tmp_path, capsys, monkeypatch, harm, message
 ):
@@ -235,23 +190,19 @@ def test_full_disk_leaves_the_old_bundle(tmp_path, capsys, monkeypatch):
     assert out.read_text() == "the old bundle" and list(tmp_path.iterdir()) == [out]
 
 
-# the bootstrap cell
+# --- the bootstrap cell ---------------------------------------------------------------------------
 
 
 def test_uploaded_bundle_is_unpacked_in_seconds(real_bundle, tmp_path):
     shutil.copy(real_bundle, tmp_path)
     start = time.monotonic()
     process = run_cell(tmp_path)
-    assert time.monotonic() - start < 5  # it takes a second, the start of Python included
+    assert time.monotonic() - start < 5  # it takes a second, including the start of Python
     assert_course_found(process, tmp_path)
-    files = [
-        path
-        for path in (tmp_path / NAME).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    ]
-    assert {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in files} == contents(
-        real_bundle
-    )
+    files = [path for path in (tmp_path / NAME).rglob("*")
+             if path.is_file() and "__pycache__" not in path.parts]  # fmt: skip
+    unpacked = {path.relative_to(tmp_path).as_posix(): path.read_bytes() for path in files}
+    assert unpacked == contents(real_bundle)
 
 
 def test_bundle_in_drive_is_unpacked_beside_the_drive(tmp_path):
@@ -264,9 +215,8 @@ def test_bundle_in_drive_is_unpacked_beside_the_drive(tmp_path):
 
 def test_newest_upload_wins_and_any_upload_over_drive(tmp_path):
     (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
-    for time_of_change, place in enumerate(
-        [f"{NAME}.zip", f"{NAME} (1).zip", f"drive/MyDrive/{NAME}.zip"]
-    ):
+    places = [f"{NAME}.zip", f"{NAME} (1).zip", f"drive/MyDrive/{NAME}.zip"]
+    for time_of_change, place in enumerate(places):
         write_zip(tmp_path / place, [BUNDLED, f"{NAME}/{time_of_change}"])
         os.utime(tmp_path / place, (time_of_change, time_of_change))
     assert_course_found(run_cell(tmp_path), tmp_path)
@@ -284,21 +234,16 @@ def test_without_bundle_the_release_is_cloned(tmp_path):
         subprocess.run([*git, *command], check=True)
     (repository / "pix2pix_lib" / "__init__.py").write_text("# after the release\n")
     subprocess.run([*git, "commit", "--quiet", "-am", "later"], check=True)
-    subprocess.run(
-        ["git", "clone", "--quiet", "--bare", str(repository), str(tmp_path / "bare")], check=True
-    )
+    clone = ["git", "clone", "--quiet", "--bare", str(repository), str(tmp_path / "bare")]
+    subprocess.run(clone, check=True)
     assert_course_found(run_cell(here, address=f"file://{tmp_path}/bare", tag="v7"), here)
     assert (here / NAME / "pix2pix_lib" / "__init__.py").read_text() == "# the release\n"
 
 
 def test_clone_that_fails_says_why_and_what_to_do(tmp_path):
     address = f"file://{tmp_path}/nowhere"
-    assert_refused(
-        run_cell(tmp_path, address=address),
-        address,
-        "fatal: ",
-        "to the Files pane and run this again",
-    )
+    process = run_cell(tmp_path, address=address)
+    assert_refused(process, address, "fatal: ", "to the Files pane and run this again")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -317,10 +262,8 @@ def test_bundle_with_a_file_outside_its_folder_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda data: data[: len(data) // 2],  # an upload that was cut off
-        lambda data: (
-            data[:60] + bytes(40) + data[100:]
-        ),  # damage in the compressed bytes of one file
+        lambda data: data[: len(data) // 2],  # an interrupted upload
+        lambda data: data[:60] + bytes(40) + data[100:],  # in the compressed bytes of one file
         lambda data: b"",
     ],
     ids=["cut off", "inside", "empty"],
@@ -366,18 +309,17 @@ def test_notebook_runs_from_an_uploaded_bundle(real_bundle, tmp_path, monkeypatc
     shutil.copy(real_bundle, here)
     (startup / "sitecustomize.py").write_text(COLAB)  # Python runs this before the kernel
     monkeypatch.setenv("PYTHONPATH", str(startup))
-    monkeypatch.setenv(
-        "JUPYTER_PREFER_ENV_PATH", "1"
-    )  # the kernel of this Python, not one installed by the user
+    # the kernel of this Python, not one that the user installed
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
     source = contents(real_bundle)[f"{NAME}/notebooks/00_start_here.ipynb"].decode()
     notebook = nbformat.reads(source, as_version=4)
-    notebook.cells.append(
-        nbformat.v4.new_code_cell(
-            "print(sys.executable, COURSE, Path(checks.__file__).parent.parent, 'google.colab' in sys.modules)"
-        )
+    cell = nbformat.v4.new_code_cell(
+        "print(sys.executable, COURSE, Path(checks.__file__).parent.parent,"
+        " 'google.colab' in sys.modules)"
     )
+    notebook.cells.append(cell)
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(here)}})
-    client.execute()  # raises the error of a cell that fails
+    client.execute()  # raises the error of any cell that fails
     report = notebook.cells.pop().outputs[0].text.split()
     assert report == [sys.executable, str(here / NAME), str(here / NAME), "True"]
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")

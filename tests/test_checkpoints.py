@@ -1,4 +1,4 @@
-"""Files of runs and generators: whole or not at all, data and nothing else."""
+"""Checkpoints and network files: written completely or not at all, and data only, never code."""
 
 import copy
 import errno
@@ -129,16 +129,13 @@ def test_folder_is_no_checkpoint(tmp_path):
 
 
 def test_damaged_byte_is_noticed_or_does_no_harm(saved):
-    whole, state, places = (
-        saved.read_bytes(),
-        read_checkpoint(saved),
-        torch.Generator().manual_seed(0),
-    )
+    whole, state = saved.read_bytes(), read_checkpoint(saved)
+    places = torch.Generator().manual_seed(0)
     refused = 0
     for place in torch.randint(len(whole), (100,), generator=places).tolist():
         saved.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
         try:
-            assert same(read_checkpoint(saved), state)  # a byte between the parts of the file
+            assert same(read_checkpoint(saved), state)  # a byte in a gap between parts of the file
         except InputError as error:
             assert "\n" not in str(error)
             refused += 1
@@ -194,9 +191,8 @@ def narrower(tensors):
 def test_truncated_checkpoint_is_named(saved, tiny_config):
     saved.write_bytes(saved.read_bytes()[:-2000])
     trainer = make_trainer(tiny_config)
-    with pytest.raises(
-        InputError, match=r"last\.pt: not a readable checkpoint .* delete it to begin anew"
-    ) as caught:
+    message = r"last\.pt: not a readable checkpoint .* delete it to begin anew"
+    with pytest.raises(InputError, match=message) as caught:
         load_checkpoint(saved, trainer)
     assert "\n" not in str(caught.value)
     assert trainer.epoch == 0
@@ -245,9 +241,8 @@ def test_half_precision_halves_the_file_and_hardly_changes_the_image(
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("half", "whole")]
     assert sizes[0] < 0.65 * sizes[1]
     loaded, _ = load_generator(tmp_path / "half.safetensors")
-    difference = translate(generator, tiny_pairs.tensors[0]) - translate(
-        loaded, tiny_pairs.tensors[0]
-    )
+    real_a = tiny_pairs.tensors[0]
+    difference = translate(generator, real_a) - translate(loaded, real_a)
     assert 0 < difference.abs().max() < 0.01
 
 
@@ -310,18 +305,15 @@ def test_one_network_is_not_taken_for_the_other(tmp_path, tiny_config):
 def test_weights_of_another_network_than_the_card_s_are_refused(tmp_path, tiny_config):
     path = tmp_path / "generator.safetensors"
     save_generator(path, make_generator(replace(tiny_config, base_channels=8)), tiny_config)
-    with pytest.raises(
-        InputError,
-        match=r"not the generator that its card describes \(.*size mismatch for downs\.0\.conv",
-    ):
+    message = r"not the generator that its card describes \(.*size mismatch for downs\.0\.conv"
+    with pytest.raises(InputError, match=message):
         load_generator(path)
 
 
 def test_damaged_file_names_the_command_that_makes_it_anew(tmp_path, tiny_config):
     path = tmp_path / "generator.safetensors"
-    save_generator(
-        path, make_generator(tiny_config), tiny_config, {"command": "python -m somewhere"}
-    )
+    made_by = {"command": "python -m somewhere"}
+    save_generator(path, make_generator(tiny_config), tiny_config, made_by)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(InputError, match=r"`python -m somewhere` makes it anew"):
         load_generator(path)

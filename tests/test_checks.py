@@ -1,4 +1,4 @@
-"""The checks that notebooks rely on: each must be able to fail."""
+"""The checks that the notebooks rely on: each must be able to fail."""
 
 import math
 
@@ -40,10 +40,10 @@ def test_equal_modules_agree_and_different_ones_are_refused(capsys):
     x = torch.randn(1, 3, 8, 8)
     checks.check_same(nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), x)
     assert capsys.readouterr().out == "hand-built Conv2d = library's Conv2d: True\n"
+    padded = nn.Conv2d(3, 4, 3, padding=1)
+    reflected = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
     with pytest.raises(ValueError, match="outputs differ by up to"):
-        checks.check_same(
-            nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect"), x
-        )
+        checks.check_same(padded, reflected, x)
     with pytest.raises(ValueError, match="other weights"):
         checks.check_same(nn.Conv2d(3, 4, 3), nn.Conv2d(3, 5, 3), x)
 
@@ -59,7 +59,7 @@ def test_equal_modules_agree_and_different_ones_are_refused(capsys):
         ("a", "b", "Not yet. think"),
         (None, 5, "Not yet. think"),
         (None, None, "Correct."),
-        # the right value, as another type
+        # the right value, but of another type
         (572.0, 572, "Correct."),
         (572, 572.0, "Correct."),
         (572.4, 572, "Not yet. think"),
@@ -80,11 +80,11 @@ def test_equal_modules_agree_and_different_ones_are_refused(capsys):
         (1, torch.ones(2), "Not yet. think"),
         ({"a": 1.0}, {"a": 1}, "Correct."),
         ({"a": 1}, {"b": 1}, "Not yet. think"),
-        # truth is no number
+        # a truth value is not a number
         (True, 1, "Not yet. think"),
         (1, True, "Not yet. think"),
         (True, True, "Correct."),
-        # three digits
+        # compared to three digits
         (0.333, 1 / 3, "Correct."),
         (0.33, 1 / 3, "Not yet. think"),
         (0.329, 0.32914, "Correct."),

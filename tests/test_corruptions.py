@@ -1,4 +1,4 @@
-"""Spoiling a pair: nothing at strength 0, what the name says at strength 1, the same at every call."""
+"""Corrupting a pair: no change at strength 0, the named one at strength 1, reproducible."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from pix2pix_lib.corruptions import CORRUPTIONS, NOISE_STD, corrupt, recolour, s
 
 @pytest.fixture
 def pair():
-    """An input, an image, and another pair's input, (3, 32, 32)."""
+    """An input, an image, and another pair's input, each (3, 32, 32)."""
     return torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
@@ -43,9 +43,8 @@ def test_only_the_wrong_label_touches_the_input(kind, pair):
 def test_wrong_label_replaces_the_left_part(pair):
     real_a, image, other_a = pair
     after_a, _ = corrupt("wrong label", 0.5, real_a, image, other_a)
-    assert torch.equal(after_a[:, :, :16], other_a[:, :, :16]) and torch.equal(
-        after_a[:, :, 16:], real_a[:, :, 16:]
-    )
+    assert torch.equal(after_a[:, :, :16], other_a[:, :, :16])
+    assert torch.equal(after_a[:, :, 16:], real_a[:, :, 16:])
 
 
 def test_blur_keeps_a_flat_image_and_the_mean_of_a_point():
@@ -56,16 +55,14 @@ def test_blur_keeps_a_flat_image_and_the_mean_of_a_point():
     blurred = corrupt("blur", 0.5, point, point, point)[1]
     assert blurred.sum() == pytest.approx(3, abs=1e-4)
     offsets = torch.arange(65.0) - 32
-    assert float((blurred[0].sum(0) * offsets**2).sum()) == pytest.approx(
-        4, rel=0.05
-    )  # variance of sigma = 2 pixels
+    variance = float((blurred[0].sum(0) * offsets**2).sum())
+    assert variance == pytest.approx(4, rel=0.05)  # sigma = 2 pixels
 
 
 def test_noise_has_the_stated_strength():
     grey = torch.zeros(3, 64, 64)
-    assert float(corrupt("noise", 0.5, grey, grey, grey)[1].std()) == pytest.approx(
-        NOISE_STD / 2, rel=0.05
-    )
+    noisy = corrupt("noise", 0.5, grey, grey, grey)[1]
+    assert float(noisy.std()) == pytest.approx(NOISE_STD / 2, rel=0.05)
 
 
 def test_recolour_at_full_strength_only_exchanges_channels(pair):
@@ -101,9 +98,8 @@ def test_shuffle_keeps_every_tile_whole(pair):
 
 
 def test_errors_name_what_is_allowed(pair):
-    with pytest.raises(
-        ValueError, match="none, blur, noise, recolour, shift, shuffle, wrong label"
-    ):
+    names = "none, blur, noise, recolour, shift, shuffle, wrong label"
+    with pytest.raises(ValueError, match=names):
         corrupt("rain", 0.5, *pair)
     with pytest.raises(ValueError, match=r"strength must be from 0 to 1; got 1\.5"):
         corrupt("blur", 1.5, *pair)

@@ -1,4 +1,4 @@
-"""What a step costs, against torch's own counter."""
+"""The cost of a training step, compared with torch's own counter."""
 
 import time
 
@@ -32,10 +32,11 @@ def forward_flops(network, *images):
 @pytest.mark.parametrize("upsampling", ["resize", "transposed"])
 @pytest.mark.parametrize("batch", [1, 3])
 def test_flops_of_a_step_are_those_of_its_passes(upsampling, batch):
-    """Counted by hand: G forward and backward; D twice each for its own step, and for G's step once
+    """Compare a step's FLOPs with a count by hand.
 
-    forward and once backward to its input, without gradients of its weights. A backward pass costs
-    two forward ones, less the gradient of an image that nobody needs.
+    G runs forward and backward. D does so twice for its own step, and for G's step once forward and
+    once backward to its input, without gradients of its weights. A backward pass costs as much as
+    two forward ones, minus the unneeded gradient of the input image.
     """
     config = TrainConfig(disc_layers=2, depth=4, upsampling=upsampling, batch_size=batch, **SMALL)
     trainer = make_trainer(config)
@@ -52,17 +53,17 @@ def test_flops_of_a_cyclegan_step_are_counted_without_memory_for_its_tensors():
     assert step_flops(small, make_cyclegan) > 1e6
     start = time.perf_counter()
     assert step_flops(system_config("cyclegan", blocks=6), make_cyclegan) > 1e11
-    assert time.perf_counter() - start < 30  # computing it would take minutes on two cores
+    assert time.perf_counter() - start < 30  # an actual step would take minutes on two cores
 
 
 def test_rate_is_that_of_the_fastest_product(monkeypatch):
-    """With a clock of our own: products that take 4, 2 and 3 seconds."""
+    """A fake clock makes the products take 4, 2 and 3 seconds."""
     times = iter([0.0, 1.0, 1.0, 5.0, 5.0, 6.0, 8.0, 8.0, 9.0, 12.0, 12.0])
     monkeypatch.setattr(costs.time, "perf_counter", lambda: next(times))
     products = []
     monkeypatch.setattr(torch, "mm", lambda a, b: products.append(a.shape))
     assert matmul_rate(torch.device("cpu"), torch.float32, 64, 11.5) == 2 * 64**3 / 2.0
-    assert products == [(64, 64)] * 4  # one to warm up
+    assert products == [(64, 64)] * 4  # the first one is a warm-up
 
 
 def test_rate_of_a_real_product_is_not_slower_than_a_watch_says(device):

@@ -1,4 +1,4 @@
-"""CycleGAN's training, held against the same steps written out with torch alone, and the law of its pools."""
+"""CycleGAN's training, compared with the same steps in plain torch, and how its pools draw."""
 
 import copy
 from dataclasses import fields, replace
@@ -25,17 +25,9 @@ from pix2pix_lib.engine import Engine
 @pytest.fixture
 def config() -> TrainConfig:
     return system_config(
-        "cyclegan",
-        image_size=32,
-        base_channels=2,
-        disc_channels=4,
-        disc_layers=1,
-        blocks=1,
-        epochs=4,
-        pool_size=3,
-        seed=3,
-        lr=1e-3,
-    )
+        "cyclegan", image_size=32, base_channels=2, disc_channels=4, disc_layers=1, blocks=1,
+        epochs=4, pool_size=3, seed=3, lr=1e-3,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -43,20 +35,22 @@ def batch(tiny_pairs):
     return tiny_pairs[:2]
 
 
-# --- one step ---------------------------------------------------------------------------------------------------------
+# --- one step -------------------------------------------------------------------------------------
 
 
 def written_out(networks, optimizers, real_a, real_b, config):
-    """Make one step as the paper describes it, without a pool; returns the losses in the order of `CycleRecord`."""
+    """Make one step of the paper, without a pool; return the losses in `CycleRecord`'s order."""
     g_ab, g_ba, d_a, d_b = networks
     fake_a, fake_b = g_ba(real_b), g_ab(real_a)
     gan_a, gan_b = (d_a(fake_a) - 1).square().mean(), (d_b(fake_b) - 1).square().mean()
     cycle_a, cycle_b = (g_ba(fake_b) - real_a).abs().mean(), (g_ab(fake_a) - real_b).abs().mean()
     idt_a, idt_b = (g_ba(real_a) - real_a).abs().mean(), (g_ab(real_b) - real_b).abs().mean()
+
     optimizers[0].zero_grad()
     loss = config.lambda_gan * (gan_a + gan_b) + config.lambda_cycle * (cycle_a + cycle_b)
     (loss + config.lambda_identity * (idt_a + idt_b)).backward()
     optimizers[0].step()
+
     loss_d_a, loss_d_b = (
         0.5 * ((d(real) - 1).square().mean() + d(fake.detach()).square().mean())
         for d, real, fake in ((d_a, real_a, fake_a), (d_b, real_b, fake_b))
@@ -80,9 +74,8 @@ def test_steps_are_those_of_the_paper_written_out(config, batch):
         record = trainer.step(*batch)
         losses = written_out(networks, optimizers, *batch, config)
         names = [option.name for option in fields(CycleRecord)][2:]
-        torch.testing.assert_close(
-            [getattr(record, name) for name in names], [loss.detach() for loss in losses]
-        )
+        recorded = [getattr(record, name) for name in names]
+        torch.testing.assert_close(recorded, [loss.detach() for loss in losses])
     for network, own in zip(networks, trainer.networks.values(), strict=True):
         torch.testing.assert_close(snapshot(network), snapshot(own))
 
@@ -90,30 +83,27 @@ def test_steps_are_those_of_the_paper_written_out(config, batch):
 def test_generators_step_leaves_the_discriminators_untouched_and_the_other_way_round(config, batch):
     trainer = make_cyclegan(config)
     fakes = trainer.generator_ba(batch[1]), trainer.generator_ab(batch[0])
-    before = {name: snapshot(network) for name, network in trainer.networks.items()}
+    networks = trainer.networks.items()
+    before = {name: snapshot(network) for name, network in networks}
     trainer.step_generators(*batch, *fakes)
-    assert {
-        name for name, n in trainer.networks.items() if not same(before[name], snapshot(n))
-    } == set(trainer.generators)
-    assert all(
-        p.grad is None and p.requires_grad
-        for d in trainer.discriminators.values()
-        for p in d.parameters()
-    )
-    before = {name: snapshot(network) for name, network in trainer.networks.items()}
+    changed = {name for name, network in networks if not same(before[name], snapshot(network))}
+    assert changed == set(trainer.generators)
+    parameters = [p for d in trainer.discriminators.values() for p in d.parameters()]
+    assert all(p.grad is None and p.requires_grad for p in parameters)
+    before = {name: snapshot(network) for name, network in networks}
     gradients = [p.grad.clone() for g in trainer.generators.values() for p in g.parameters()]
     trainer.step_discriminators(*batch, *fakes)
-    assert {
-        name for name, n in trainer.networks.items() if not same(before[name], snapshot(n))
-    } == set(trainer.discriminators)
+    changed = {name for name, network in networks if not same(before[name], snapshot(network))}
+    assert changed == set(trainer.discriminators)
     assert same(gradients, [p.grad for g in trainer.generators.values() for p in g.parameters()])
 
 
 def test_the_discriminators_can_be_asked_to_learn_first(config, batch):
-    usual, other = make_cyclegan(config), make_cyclegan(replace(config, update_first="discriminator"))
+    usual = make_cyclegan(config)
+    other = make_cyclegan(replace(config, update_first="discriminator"))
     one, two = usual.step(*batch), other.step(*batch)
     assert one.loss_d_a == two.loss_d_a and one.loss_cycle_a == two.loss_cycle_a
-    assert one.loss_g_a != two.loss_g_a  # judged by a D that has learned already
+    assert one.loss_g_a != two.loss_g_a  # judged by a D that has already learned
 
 
 @pytest.mark.parametrize(
@@ -130,10 +120,8 @@ def test_the_discriminators_can_be_asked_to_learn_first(config, batch):
 )
 def test_each_ablation_leaves_out_its_part_alone(options, zero, config, batch):
     record = make_cyclegan(replace(config, **options)).step(*batch)
-    losses = {
-        option.name.removeprefix("loss_"): getattr(record, option.name)
-        for option in fields(CycleRecord)[2:]
-    }
+    names = [option.name for option in fields(CycleRecord)[2:]]
+    losses = {name.removeprefix("loss_"): getattr(record, name) for name in names}
     assert {name for name, loss in losses.items() if loss == 0} == zero
 
 
@@ -141,14 +129,12 @@ def test_cycle_alone_leaves_the_discriminators_as_they_were(config, batch):
     trainer = make_cyclegan(replace(config, lambda_gan=0.0))
     before = [snapshot(network) for network in trainer.discriminators.values()]
     trainer.step(*batch)
-    assert all(
-        same(one, snapshot(d))
-        for one, d in zip(before, trainer.discriminators.values(), strict=True)
-    )
+    after = [snapshot(network) for network in trainer.discriminators.values()]
+    assert all(same(one, other) for one, other in zip(before, after, strict=True))
     assert not trainer.pool_a.images
 
 
-# --- the pool ---------------------------------------------------------------------------------------------------------
+# --- the pool -------------------------------------------------------------------------------------
 
 
 def numbered(*numbers: int) -> torch.Tensor:
@@ -164,7 +150,7 @@ def test_a_pool_returns_images_as_they_are_while_it_fills():
 
 
 def test_a_full_pool_returns_half_of_the_images_and_swaps_half():
-    """The law of section 4: over many draws one half comes back at once, the other for an older one, evenly drawn."""
+    """Section 4: half of the images come back at once, the others swap with a random older one."""
     torch.manual_seed(0)
     pool, draws = ImagePool(50), 8_000
     pool.exchange(numbered(*range(50)))
@@ -180,8 +166,7 @@ def test_a_full_pool_returns_half_of_the_images_and_swaps_half():
             assert after == before - {out} | {number}
             ages.append(number - out)
     assert abs(kept - draws / 2) < 4 * (draws / 4) ** 0.5  # four standard deviations
-    # An image that came in stays until a swap (one half) draws it (one in 50): 100 draws on
-    # average.
+    # An image stays until a swap (every other time) draws it (1 in 50), on average for 100 draws.
     assert sum(ages[1000:]) / len(ages[1000:]) == pytest.approx(100, rel=0.1)
 
 
@@ -198,7 +183,7 @@ def test_a_pool_of_none_passes_images_on():
     assert torch.equal(ImagePool(0).exchange(images), images)
 
 
-# --- a run ------------------------------------------------------------------------------------------------------------
+# --- a run ----------------------------------------------------------------------------------------
 
 
 def test_resume_is_bit_exact_pools_included(config, tiny_pairs, tmp_path):
@@ -228,15 +213,18 @@ def test_fresh_checkpoint_has_empty_pools(config, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda s: s.update(pool_a=torch.zeros(4, 3, 32, 32)), r"a pool has the shape \(4, 3, 32, 32\)"),
-        (lambda s: s.update(pool_b=torch.zeros(2, 3, 16, 32)), r"a pool has the shape \(2, 3, 16, 32\)"),
+        (lambda s: s.update(pool_a=torch.zeros(4, 3, 32, 32)),
+         r"a pool has the shape \(4, 3, 32, 32\)"),
+        (lambda s: s.update(pool_b=torch.zeros(2, 3, 16, 32)),
+         r"a pool has the shape \(2, 3, 16, 32\)"),
         (lambda s: s.update(pool_b=[]), "another model"),
         (lambda s: s["generator_ba"].popitem(), "ResNetGenerator: Missing key"),
         (lambda s: s["discriminator_b"].popitem(), "PatchDiscriminator: Missing key"),
-        (lambda s: s["optimizer_d"]["state"].pop(0), "Adam's averages are not those of 12 parameters"),
+        (lambda s: s["optimizer_d"]["state"].pop(0),
+         "Adam's averages are not those of 12 parameters"),
         (lambda s: s.pop("pool_a"), "another model .*pool_a"),
     ],
-)
+)  # fmt: skip
 def test_checkpoint_of_another_model_is_refused(change, words, config, tiny_pairs, tmp_path):
     trainer = make_cyclegan(config)
     run(trainer, tiny_pairs, 1)
@@ -260,26 +248,16 @@ def test_fast_engine_steps_as_the_plain_one(config, batch):
 
 def test_images_of_the_first_domain_have_their_own_channels(tiny_pairs):
     config = system_config(
-        "cyclegan",
-        image_size=32,
-        base_channels=2,
-        disc_channels=4,
-        disc_layers=1,
-        blocks=1,
-        in_channels=1,
-        lambda_identity=0.0,
-    )
+        "cyclegan", image_size=32, base_channels=2, disc_channels=4, disc_layers=1, blocks=1,
+        in_channels=1, lambda_identity=0.0,
+    )  # fmt: skip
     trainer = make_cyclegan(config)
     real_a, real_b = torch.zeros(1, 1, 32, 32), torch.zeros(1, 3, 32, 32)
-    assert (
-        trainer.translate(real_a).shape == real_b.shape
-        and trainer.translate_back(real_b).shape == real_a.shape
-    )
+    assert trainer.translate(real_a).shape == real_b.shape
+    assert trainer.translate_back(real_b).shape == real_a.shape
     trainer.step(real_a, real_b)
-    with pytest.raises(
-        ValueError,
-        match=r"lambda_identity must be 0 if in_channels and out_channels differ; got 5\.0",
-    ):
+    message = r"lambda_identity must be 0 if in_channels and out_channels differ; got 5\.0"
+    with pytest.raises(ValueError, match=message):
         replace(config, lambda_identity=5.0)
 
 
@@ -298,15 +276,14 @@ def test_show_takes_both_domains_there_and_back(config, tiny_pairs):
     assert torch.equal(shown["back to b"], trainer.translate(shown["fake a"]))
 
 
-# --- networks ---------------------------------------------------------------------------------------------------------
+# --- networks -------------------------------------------------------------------------------------
 
 
 def test_the_trainer_s_networks_are_those_of_the_system():
     torch.manual_seed(5)
-    named = systems.cyclegan(base_channels=4, disc_channels=4, blocks=2)
-    trained = make_cyclegan(
-        system_config("cyclegan", base_channels=4, disc_channels=4, blocks=2, seed=5, image_size=64)
-    )
+    small = {"base_channels": 4, "disc_channels": 4, "blocks": 2}
+    named = systems.cyclegan(**small)
+    trained = make_cyclegan(system_config("cyclegan", seed=5, image_size=64, **small))
     for network, own in zip(named, trained.networks.values(), strict=True):
         assert_same_state(network.state_dict(), own.state_dict())
         assert str(network) == str(own)
@@ -326,7 +303,8 @@ def test_a_config_of_pairs_is_refused(tiny_config):
 
 def test_generators_are_saved_with_the_direction_they_translate(config, tmp_path):
     trainer = make_cyclegan(config)
-    save_generator(tmp_path / "generator_ba.safetensors", trainer.generator_ba, reverse_config(config))
-    loaded, card = load_generator(tmp_path / "generator_ba.safetensors")
+    path = tmp_path / "generator_ba.safetensors"
+    save_generator(path, trainer.generator_ba, reverse_config(config))
+    loaded, card = load_generator(path)
     assert card.direction == "BtoA" and config.direction == "AtoB"
     assert same(snapshot(loaded), snapshot(trainer.generator_ba))

@@ -1,4 +1,4 @@
-"""Choosing where to compute, and how much memory there is."""
+"""Choosing a device, and asking how much memory there is."""
 
 import os
 
@@ -14,7 +14,7 @@ from pix2pix_lib.validation import InputError
 
 @pytest.fixture
 def gpus(monkeypatch):
-    """A machine with four GPUs, as far as choosing one goes; the calls it gets, in their order."""
+    """Pretend to have GPUs; the fixture lists the calls that choose and use one, in order."""
     calls = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: calls.append(f"set {device}"))
@@ -24,17 +24,18 @@ def gpus(monkeypatch):
 
 @pytest.fixture
 def torchrun(monkeypatch):
-    """The environment of the third of four processes on a machine."""
-    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("LOCAL_RANK", "2"), ("RANK", "6"),
-                        ("LOCAL_WORLD_SIZE", "4")):  # fmt: skip
-        monkeypatch.setenv(name, value)
+    """The environment of the third of four processes on one machine."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    monkeypatch.setenv("RANK", "6")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
 
 
 @pytest.mark.parametrize(
     ("name", "device"), [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1")]
 )
 def test_gpu_becomes_the_current_one_before_it_is_used(name, device, gpus):
-    """Otherwise streams and graphs would belong to the first one."""
+    """Otherwise streams and graphs would belong to the first GPU."""
     assert pick_device(name) == torch.device(device)
     assert gpus == [f"set {device}", f"use {device}"]
 
@@ -62,9 +63,8 @@ def test_auto_without_a_gpu_is_the_processor(monkeypatch):
 
 @pytest.mark.parametrize("name", ["warp", "cuda:99", ""])
 def test_device_that_is_not_there_is_refused_in_one_line(name):
-    with pytest.raises(
-        ValueError, match=r"cannot be used on this machine .*; use auto or cpu"
-    ) as caught:
+    message = r"cannot be used on this machine .*; use auto or cpu"
+    with pytest.raises(ValueError, match=message) as caught:
         pick_device(name)
     assert "\n" not in str(caught.value)
 
@@ -82,9 +82,8 @@ def test_memory_that_ran_out_is_told_from_other_errors():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)
     assert is_out_of_memory(caught.value)
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory")) and is_out_of_memory(
-        MemoryError()
-    )
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("size mismatch"))
 
 
@@ -93,9 +92,14 @@ GIB = 2**30
 
 @pytest.mark.parametrize(
     ("limit", "usage", "expected"),
-    [(None, None, 10), ("max", "3", 10), (4 * GIB, 1 * GIB, 3), (99 * GIB, 1 * GIB, 10),
-     (4 * GIB, 5 * GIB, 0)],
-)  # fmt: skip
+    [
+        (None, None, 10),
+        ("max", "3", 10),
+        (4 * GIB, 1 * GIB, 3),
+        (99 * GIB, 1 * GIB, 10),
+        (4 * GIB, 5 * GIB, 0),
+    ],
+)
 def test_memory_is_what_is_available_here_and_in_the_container(
     limit, usage, expected, tmp_path, monkeypatch
 ):
@@ -116,7 +120,7 @@ def test_processes_of_one_machine_share_its_memory(torchrun, monkeypatch):
     assert available_memory(torch.device("cpu")) == 2 * GIB
 
 
-@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="this system does not say its memory so")
+@pytest.mark.skipif(not hasattr(os, "sysconf"), reason="sysconf does not exist on this system")
 def test_available_memory_is_some_of_what_there_is():
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert 0 < available_memory(torch.device("cpu")) < total

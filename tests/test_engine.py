@@ -1,4 +1,4 @@
-"""Fast engines: the same numbers, sooner."""
+"""Fast engines: the same numbers in less time."""
 
 import copy
 import shutil
@@ -33,16 +33,9 @@ from pix2pix_lib.training import make_trainer
 
 CPU = torch.device("cpu")
 CONFIG = TrainConfig(
-    image_size=32,
-    base_channels=8,
-    disc_channels=8,
-    disc_layers=1,
-    depth=4,
-    dropout=0.0,
-    lr=2e-4,
-    epochs=100,
-    seed=3,
-)
+    image_size=32, base_channels=8, disc_channels=8, disc_layers=1, depth=4, dropout=0.0,
+    lr=2e-4, epochs=100, seed=3,
+)  # fmt: skip
 
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -50,9 +43,9 @@ NO_COMPILER = pytest.mark.skipif(
     not (shutil.which("g++") or shutil.which("clang++")),
     reason="torch.compile needs a C++ compiler, and there is none",
 )
-# Three warnings of torch.compile: it looks at the .grad of every tensor, and means to hide what
-# that brings; torch 2.11 imports its own deprecated TorchScript; and it advises against Python
-# 3.13.0.
+# Three warnings of torch.compile: it reads the .grad of every tensor and fails to hide the warning
+# that this causes; torch 2.11 imports its own deprecated TorchScript; and it advises against
+# Python 3.13.0.
 COMPILE_WARNINGS = [
     pytest.mark.filterwarnings(f"ignore:{text}")
     for text in (
@@ -62,16 +55,12 @@ COMPILE_WARNINGS = [
     )
 ]
 EAGER = [
-    *(
-        pytest.param("cpu", fast_engine(name, CPU), id=f"cpu-{name}")
-        for name in ("float32", "bf16")
-    ),
-    *(
-        pytest.param(
-            "cuda", fast_engine(name, torch.device("cuda")), id=f"cuda-{name}", marks=NO_GPU
-        )
-        for name in ("float32", "bf16", "fp16")
-    ),
+    pytest.param(device, fast_engine(name, torch.device(device)), id=f"{device}-{name}", marks=mark)
+    for device, names, mark in (
+        ("cpu", ("float32", "bf16"), ()),
+        ("cuda", ("float32", "bf16", "fp16"), NO_GPU),
+    )
+    for name in names
 ]
 
 
@@ -87,7 +76,7 @@ def plain_losses(facades):
 
 
 def losses_of_200_steps(dataset, device, engine, config=CONFIG) -> torch.Tensor:
-    """Return (200, 3): loss_d, loss_g_gan and loss_g_l1 of each step."""
+    """Return loss_d, loss_g_gan and loss_g_l1 of each step, (200, 3)."""
     trainer = make_trainer(config, device, engine)
     while len(trainer.history) < 200:
         run(trainer, dataset, 1)
@@ -101,26 +90,27 @@ def test_losses_stay_near_those_of_plain_float32_for_200_steps(
     assert_near(losses_of_200_steps(facades, device, engine), plain_losses)
 
 
+COMPILED = replace(PLAIN, compiled=True)
+
+
 @pytest.mark.parametrize(
-    "compiled",
-    [pytest.param(replace(PLAIN, compiled=True), id="cpu", marks=[NO_COMPILER, *COMPILE_WARNINGS])],
+    "compiled", [pytest.param(COMPILED, id="cpu", marks=[NO_COMPILER, *COMPILE_WARNINGS])]
 )
 def test_compiled_losses_stay_near_those_of_plain_float32_for_200_steps(compiled, facades):
-    config = replace(CONFIG, depth=2, disc_layers=0)  # compiling takes long, for every layer
-    assert_near(
-        losses_of_200_steps(facades, "cpu", compiled, config),
-        losses_of_200_steps(facades, "cpu", PLAIN, config),
-    )
+    config = replace(CONFIG, depth=2, disc_layers=0)  # every layer takes long to compile
+    losses = losses_of_200_steps(facades, "cpu", compiled, config)
+    assert_near(losses, losses_of_200_steps(facades, "cpu", PLAIN, config))
 
 
 def assert_near(losses: torch.Tensor, expected: torch.Tensor) -> None:
-    """Hold each loss to 0.06, the means of 20 steps to 0.02, and the first three steps to 0.005."""
+    """Check that losses differ by less than 0.06, means of 20 by 0.02, the first three by 0.005.
+
+    This holds only without dropout, whose noise depends on the memory format.
+    """
     difference = (losses - expected).abs()
-    assert (
-        difference.max() < 0.06
-    )  # at every step; without dropout, whose noise depends on the memory format
+    assert difference.max() < 0.06
     assert difference.reshape(10, 20, 3).mean(dim=1).max() < 0.02
-    assert difference[:3].max() < 5e-3  # before small differences have grown
+    assert difference[:3].max() < 5e-3  # before small differences grow
 
 
 def same_convolution(layer, product, x):
@@ -142,26 +132,19 @@ def same_convolution(layer, product, x):
 )
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
 def test_convolution_as_product_is_the_convolution(kernel, stride, padding, bias, size):
-    options = {
-        "kernel_size": kernel,
-        "stride": stride,
-        "padding": padding,
-        "bias": bias,
-        "dtype": torch.float64,
-    }
+    options = {"kernel_size": kernel, "stride": stride, "padding": padding, "bias": bias,
+               "dtype": torch.float64}  # fmt: skip
     x = torch.randn(3, 5, *size, dtype=torch.float64)
     same_convolution(nn.Conv2d(5, 6, **options), ConvAsProduct(5, 6, **options), x)
-    same_convolution(
-        nn.ConvTranspose2d(5, 6, **options), TransposedConvAsProduct(5, 6, **options), x
-    )
+    transposed = nn.ConvTranspose2d(5, 6, **options)
+    same_convolution(transposed, TransposedConvAsProduct(5, 6, **options), x)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
 def test_output_padding_survives_as_a_product(size):
-    """The ResNet generator doubles with 3x3 kernels, which need one more row and column."""
-    layer = nn.ConvTranspose2d(
-        5, 6, kernel_size=3, stride=2, padding=1, output_padding=1, dtype=torch.float64
-    )
+    """The ResNet generator upsamples with 3x3 kernels, which need one more row and column."""
+    options = {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}
+    layer = nn.ConvTranspose2d(5, 6, **options, dtype=torch.float64)
     x = torch.randn(3, 5, *size, dtype=torch.float64)
     product = Engine(matmul_small_maps=True).prepare(nn.Sequential(layer), x[:1])
     assert isinstance(product[0], TransposedConvAsProduct)
@@ -170,19 +153,15 @@ def test_output_padding_survives_as_a_product(size):
 
 
 def test_only_convolutions_on_small_maps_become_products():
-    generator = make_generator(
-        TrainConfig(image_size=128, base_channels=4, depth=5, upsampling="transposed")
-    )
+    config = TrainConfig(image_size=128, base_channels=4, depth=5, upsampling="transposed")
+    generator = make_generator(config)
     weights = {name: value.clone() for name, value in generator.state_dict().items()}
     fast_engine("float32", CPU).prepare(generator, torch.zeros(1, 3, 128, 128))
-    kinds = [type(block.conv) for block in generator.downs] + [
-        type(block.upsample) for block in generator.ups
-    ]
-    # maps of 64, 32 pixels on the way down stay; 16, 8, 4 and, on the way up, 4, 8, 16 are small;
-    # 32 stays
-    assert kinds == [nn.Conv2d] * 2 + [ConvAsProduct] * 3 + [TransposedConvAsProduct] * 3 + [
-        nn.ConvTranspose2d
-    ]
+    # On the way down, maps of 64 and 32 pixels are large, those of 16, 8 and 4 small; on the way
+    # up, maps of 4, 8 and 16 pixels are small, and that of 32 is large.
+    downs, ups = [type(b.conv) for b in generator.downs], [type(b.upsample) for b in generator.ups]
+    assert downs == [nn.Conv2d] * 2 + [ConvAsProduct] * 3
+    assert ups == [TransposedConvAsProduct] * 3 + [nn.ConvTranspose2d]
     assert weights.keys() == generator.state_dict().keys()
     assert all(torch.equal(value, weights[name]) for name, value in generator.state_dict().items())
 
@@ -196,9 +175,8 @@ def test_prepared_network_gives_the_same_image_and_gradients():
         network(x).square().sum().backward()
     torch.testing.assert_close(fast(x), plain(x))
     for name, parameter in plain.named_parameters():
-        torch.testing.assert_close(
-            fast.get_parameter(name).grad, parameter.grad, rtol=1e-3, atol=1e-3
-        )
+        gradient = fast.get_parameter(name).grad
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-3, atol=1e-3)
 
 
 def test_preparing_leaves_running_averages_and_mode_alone():
@@ -219,12 +197,10 @@ def test_images_parameters_moments_and_losses_are_float32_in_every_engine(device
     assert [image.dtype for image in images] == [torch.float32] * 3
     for optimizer in (trainer.optimizer_g, trainer.optimizer_d):
         for parameter, state in optimizer.state.items():
-            assert (
-                parameter.dtype == parameter.grad.dtype == state["exp_avg"].dtype == torch.float32
-            )
-    assert {loss.dtype for loss in (record.loss_d, record.loss_g_gan, record.loss_g_l1)} == {
-        torch.float32
-    }
+            for tensor in (parameter, parameter.grad, state["exp_avg"]):
+                assert tensor.dtype == torch.float32
+    losses = record.loss_d, record.loss_g_gan, record.loss_g_l1
+    assert {loss.dtype for loss in losses} == {torch.float32}
 
 
 def test_bf16_engine_convolves_in_bf16():
@@ -244,14 +220,9 @@ def test_bf16_engine_convolves_in_bf16():
     [("plain", "float32"), ("float32", "plain"), ("bf16", "plain"), ("float32", "bf16")],
 )
 def test_run_goes_on_with_another_engine(before, after, facades, tmp_path):
-    made = {
-        "plain": PLAIN,
-        "float32": fast_engine("float32", CPU),
-        "bf16": fast_engine("bf16", CPU),
-    }
-    straight, first, second = (
-        make_trainer(CONFIG, "cpu", engine) for engine in (PLAIN, made[before], made[after])
-    )
+    made = {"plain": PLAIN, **{name: fast_engine(name, CPU) for name in ("float32", "bf16")}}
+    used = PLAIN, made[before], made[after]
+    straight, first, second = (make_trainer(CONFIG, "cpu", engine) for engine in used)
     run(straight, facades, 2)
     run(first, facades, 1)
     save_checkpoint(tmp_path / "last.pt", first)
@@ -324,14 +295,13 @@ def test_precision_that_cannot_be_is_refused(precision, words):
 
 
 def test_engine_refuses_an_unknown_precision():
-    with pytest.raises(
-        ValueError, match="precision must be one of float32, bf16, fp16; got 'int8'"
-    ):
+    message = "precision must be one of float32, bf16, fp16; got 'int8'"
+    with pytest.raises(ValueError, match=message):
         Engine("int8")
 
 
 def count_up(graphed: GraphedStep, step, total: torch.Tensor) -> None:
-    """Call a graphed step that adds to a total, and hold each result against what it must be."""
+    """Call a graphed step that adds to a total, and check each result."""
     for number in range(1, 9):
         rows = 1 if number == 6 else 2  # one batch is smaller
         a, b = torch.full((2, rows, 3), float(number), device=total.device)
@@ -351,10 +321,10 @@ def test_graphed_step_makes_every_step_once():
 
 
 class RecordedStep:
-    """A step like that above, for a CPU, with a stand-in for CUDA's graphs.
+    """A step like the one above, but for a CPU, with a stand-in for CUDA graphs.
 
-    While a graph records, the step computes nothing; a replay computes it on the recorded tensors
-    and overwrites the recorded results, as on a GPU.
+    While a graph is being recorded, the step computes nothing; a replay computes it on the recorded
+    tensors and overwrites the recorded results, as on a GPU.
     """
 
     def __init__(self, monkeypatch):
@@ -402,7 +372,7 @@ def test_order_of_warm_up_recording_and_replays_makes_every_step_once(monkeypatc
 def test_graph_is_recorded_anew_once_its_tensors_have_been_replaced(monkeypatch):
     step, graphed = RecordedStep(monkeypatch), GraphedStep()
     count_up(graphed, step, step.total)
-    step.total = torch.tensor(100.0)  # as loading a checkpoint replaces Adam's moments
+    step.total = torch.tensor(100.0)  # just as loading a checkpoint replaces Adam's moments
     graphed.reset()
     count_up(graphed, step, step.total)
     assert len(step.recordings) == 2
@@ -428,7 +398,7 @@ def test_loading_a_state_forgets_the_graph():
 
 
 def test_steps_of_several_processes_or_with_pools_are_not_graphed(monkeypatch):
-    """Between the kernels gradients travel to other processes, or a pool draws images."""
+    """Between the kernels, gradients travel to other processes, or a pool draws images."""
     graph = replace(PLAIN, graph=True)
     cycle = system_config("cyclegan", blocks=1, image_size=32, disc_layers=1, base_channels=2)
     assert make_trainer(CONFIG, "cpu", graph)._graphed
@@ -440,12 +410,16 @@ def test_steps_of_several_processes_or_with_pools_are_not_graphed(monkeypatch):
 
 def test_probing_asks_only_for_the_precisions_compared(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        engines, "_probe", lambda config, engine, make: asked.append(engine.precision) or 1.0
-    )
+
+    def probe(config, engine, make):
+        asked.append(engine.precision)
+        return 1.0
+
+    monkeypatch.setattr(engines, "_probe", probe)
     assert choose_engine(CONFIG, CPU, make_trainer)[0].precision == "float32"
     assert asked == ["float32", "bf16"]
-    assert choose_engine(CONFIG, CPU, make_trainer, "bf16") == (fast_engine("bf16", CPU), "as asked for")
+    bf16 = fast_engine("bf16", CPU)
+    assert choose_engine(CONFIG, CPU, make_trainer, "bf16") == (bf16, "as asked for")
     assert asked == ["float32", "bf16"]
 
 

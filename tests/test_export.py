@@ -1,4 +1,4 @@
-"""Exported generators: the file is run and compared with the module, and no file is left that was not."""
+"""Exported generators: each file is run and compared with the module before it is kept."""
 
 import importlib.util
 from dataclasses import replace
@@ -32,7 +32,7 @@ def weights(generator, config, tmp_path):
 
 
 def make_trained(config):
-    """Return a generator whose running averages, scales and shifts are not those of a new one."""
+    """Return a generator with running averages, scales and shifts unlike those of a new one."""
     torch.manual_seed(1)
     generator = make_generator(config)
     for parameter in generator.parameters():
@@ -42,7 +42,7 @@ def make_trained(config):
 
 
 def reference(generator, real_a):
-    """Return what `--dropout off` means: training mode but for dropout, one image at a time."""
+    """Return what `--dropout off` computes: training mode except for dropout, image by image."""
     generator.train()
     for module in generator.modules():
         if isinstance(module, nn.Dropout):
@@ -73,9 +73,8 @@ def test_exporting_leaves_the_generator_as_it_was(generator):
     expected = translate(generator, images(1, 3, 16, 16), seed=4)
     export.with_image_statistics(generator)
     export.without_dropout(generator)
-    assert generator.training and torch.equal(
-        translate(generator, images(1, 3, 16, 16), seed=4), expected
-    )
+    assert generator.training
+    assert torch.equal(translate(generator, images(1, 3, 16, 16), seed=4), expected)
     assert all(torch.equal(value, before[name]) for name, value in generator.state_dict().items())
 
 
@@ -91,9 +90,8 @@ def test_pt2_computes_what_the_module_computes_at_every_size(weights, generator,
 
 
 def test_resnet_is_exported_for_every_size_that_it_takes(config, tmp_path):
-    generator = make_trained(
-        replace(config, generator="resnet", depth=2, blocks=1, norm="instance")
-    )
+    resnet = replace(config, generator="resnet", depth=2, blocks=1, norm="instance")
+    generator = make_trained(resnet)
     assert export.export_generator(generator, tmp_path / "generator.pt2") < export.TOLERANCE
     exported = export.load_exported(tmp_path / "generator.pt2")
     for height, width in ((8, 8), (8, 40), (28, 12)):
@@ -103,14 +101,12 @@ def test_resnet_is_exported_for_every_size_that_it_takes(config, tmp_path):
 
 def test_onnx_computes_what_the_module_computes_at_every_size(weights, generator, tmp_path, capsys):
     for name in export.ONNX_PACKAGES:
-        pytest.importorskip(
-            name, reason=f"{name} is not installed: it is needed only to export ONNX"
-        )
+        pytest.importorskip(name, reason=f"{name}, needed only to export ONNX, is not installed")
     import onnxruntime
 
     path = tmp_path / "made" / "generator.onnx"
     assert run("--weights", weights, "--export", path) == 0
-    assert [file.name for file in path.parent.iterdir()] == ["generator.onnx"]  # weights and all
+    assert [file.name for file in path.parent.iterdir()] == ["generator.onnx"]  # includes weights
     assert f"{path}: differs from the module by " in capsys.readouterr().out
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for height, width in ((4, 4), (4, 40), (28, 8), (64, 64)):
@@ -125,7 +121,7 @@ def test_file_that_differs_is_not_kept_and_an_older_one_stays(
     path = tmp_path / "made" / "generator.pt2"
     path.parent.mkdir()
     path.write_text("older")
-    # With running averages, as an export of the plain module in evaluation mode would have them.
+    # This uses running averages, as an export of the plain module in evaluation mode would.
     monkeypatch.setattr(export, "with_image_statistics", lambda generator: generator.eval())
     assert run("--weights", weights, "--export", path, "--overwrite") == 2
     message = capsys.readouterr().err.splitlines()[-1]
@@ -134,10 +130,8 @@ def test_file_that_differs_is_not_kept_and_an_older_one_stays(
 
 
 def test_images_that_are_not_numbers_are_not_taken_for_equal(generator):
-    assert (
-        not export.largest_difference(lambda real_a: real_a * float("nan"), generator)
-        < export.TOLERANCE
-    )
+    difference = export.largest_difference(lambda real_a: real_a * float("nan"), generator)
+    assert not difference < export.TOLERANCE
 
 
 def test_difference_is_the_largest_of_both_sizes(generator):
@@ -156,13 +150,13 @@ def test_without_its_packages_onnx_is_refused_with_the_command_that_helps(
     missing, weights, tmp_path, monkeypatch, capsys
 ):
     found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util,
-        "find_spec",
-        lambda name: (
-            None if name in missing else object() if name in export.ONNX_PACKAGES else found(name)
-        ),
-    )
+
+    def find_spec(name):
+        if name in missing:
+            return None
+        return object() if name in export.ONNX_PACKAGES else found(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
     assert run("--weights", weights, "--export", tmp_path / "made" / "generator.onnx") == 2
     errors = capsys.readouterr().err
     assert f"pip install {' '.join(missing)}\n" in errors and len(errors.splitlines()) == 1
@@ -180,10 +174,8 @@ def test_packages_that_do_not_fit_are_one_line_and_leave_no_file(
     monkeypatch.setattr(torch.onnx, "export", too_old)
     assert run("--weights", weights, "--export", tmp_path / "made" / "generator.onnx") == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    assert (
-        "has no attribute 'schemas'); bring the packages up to date: pip install --upgrade"
-        in message
-    )
+    remedy = "bring the packages up to date: pip install --upgrade"
+    assert f"has no attribute 'schemas'); {remedy}" in message
     assert list((tmp_path / "made").iterdir()) == []
 
 
@@ -203,13 +195,12 @@ def test_bad_target_is_one_line_and_nothing_is_written(name, words, weights, tmp
     assert run("--weights", weights, "--export", tmp_path / name) == 2
     output, errors = capsys.readouterr()
     assert words in errors and len(errors.splitlines()) == 1 and output == ""
-    assert (
-        sorted(tmp_path.iterdir()) == before and (tmp_path / "there.pt2").read_text() == "precious"
-    )
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "there.pt2").read_text() == "precious"
 
 
 def test_export_never_replaces_the_weights_it_is_made_of(generator, config, tmp_path, capsys):
-    weights = tmp_path / "weights.pt2"  # whatever a person called them
+    weights = tmp_path / "weights.pt2"  # weights may have any name
     save_generator(weights, generator, config)
     before = weights.read_bytes()
     assert run("--weights", weights, "--export", weights, "--overwrite") == 2

@@ -1,4 +1,4 @@
-"""The procedural facades: what a seed promises, what the files look like, and how the command complains."""
+"""The procedural facades: what a seed determines, what is written, what the command refuses."""
 
 import functools
 import hashlib
@@ -54,10 +54,9 @@ SAMPLE = ROOT / "data" / "sample"
 
 
 def files(folder: Path) -> list[str]:
-    """Return the relative paths of all files in a folder, hidden ones too."""
-    return sorted(
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
-    )
+    """Return the relative paths of all files in a folder, including hidden ones."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +78,10 @@ def test_the_same_seed_gives_the_same_bytes():
 
 
 def test_pixels_are_the_same_everywhere():
-    """The digest holds on every platform and NumPy version; if it must change, FACADES_VERSION must rise with it."""
+    """The digest is the same on every platform and with every NumPy.
+
+    If it has to change, increase FACADES_VERSION too.
+    """
     digest = hashlib.sha256()
     for pair in [*(make_pair(seed, 64) for seed in range(24)), make_pair(7, 256, photo_seed=3)]:
         digest.update(pair.classes.tobytes())
@@ -214,7 +216,7 @@ def test_buildings_vary_in_width_and_street(maps):
 
 
 def test_materials_cannot_be_read_from_the_labels():
-    """Over the photos of one label map, every class changes its mean colour a lot."""
+    """Among the photos of one label map, the mean colour of every class varies a lot."""
     classes = make_classes(0, 64)
     photos = np.stack([make_pair(0, 64, photo_seed=k).photo for k in range(40)]).astype(float)
     for index in np.unique(classes):
@@ -223,7 +225,7 @@ def test_materials_cannot_be_read_from_the_labels():
 
 
 def test_what_the_labels_do_tell_can_be_learned():
-    """Sky is brighter than wall, wall is brighter than glass, in the mean over many photos."""
+    """On average, the sky is brighter than the walls, and the walls are brighter than the glass."""
     sky, wall, glass = [], [], []
     for seed in range(60):
         pair = make_pair(seed, 64)
@@ -244,17 +246,15 @@ def test_photos_are_neither_flat_nor_clipped():
 
 
 def test_photos_have_grain():
-    """Even where a smooth sky is all there is, neighbouring pixels differ."""
+    """Neighbouring pixels differ even in a smooth sky."""
     for seed in range(20):
         pair = make_pair(seed, 128)
-        steps = np.abs(np.diff(pair.photo[0].astype(int), axis=0))[
-            pair.classes[0, 1:] == BACKGROUND
-        ]
-        assert (steps > 0).mean() > 0.5
+        steps = np.abs(np.diff(pair.photo[0].astype(int), axis=0))
+        assert (steps[pair.classes[0, 1:] == BACKGROUND] > 0).mean() > 0.5
 
 
 def test_light_comes_from_either_side():
-    """Under a balcony or a ledge the shadow falls to the left in some photos and to the right in others."""
+    """The shadow below a balcony or ledge falls to the left in some photos, right in others."""
     height = np.zeros((64, 64), np.int32)
     height[20:24, 30:34] = 60
     left, right = (paint._shadow(height, side, 4).nonzero()[1].mean() for side in (-1, 1))
@@ -266,25 +266,25 @@ def test_light_comes_from_either_side():
 
 @functools.cache
 def view(seed: int, size: int, style: str) -> np.ndarray:
-    """Return `make_styled`, drawn once for all tests that only look."""
+    """Return what `make_styled` draws, cached and read-only."""
     photo = make_styled(seed, size, style)
     photo.setflags(write=False)
     return photo
 
 
 def edges(photo: np.ndarray) -> np.ndarray:
-    """Return how much the grey value changes towards the pixels below and to the right: (S - 1, S - 1)."""
+    """Return how much grey changes towards the pixels below and to the right, (S - 1, S - 1)."""
     grey = photo.astype(int).sum(axis=2)
     return np.abs(np.diff(grey, axis=0))[:, :-1] + np.abs(np.diff(grey, axis=1))[:-1]
 
 
 def warmth(photo: np.ndarray) -> np.ndarray:
-    """Return red less blue: (...) int."""
+    """Return red minus blue, as integers."""
     return photo[..., 0].astype(int) - photo[..., 2]
 
 
 def lit_windows(seed: int, size: int) -> list[bool]:
-    """Tell of every window that is seen well by night, in the plan's order, whether it is lit."""
+    """Return, in the plan's order, whether each clearly visible window is lit at night."""
     classes, night = make_classes(seed, 256), view(seed, size, "night")
     lit = []
     for part in make_plan(seed).parts:
@@ -311,12 +311,10 @@ def test_nights_have_the_size_that_was_asked_for(size):
 
 
 def test_pixels_of_the_night_are_the_same_everywhere():
-    """As for pairs: if the digest must change, FACADES_VERSION must rise with it."""
+    """As for pairs: if the digest has to change, increase FACADES_VERSION too."""
     digest = hashlib.sha256()
-    for night in [
-        *(make_styled(seed, 64, "night") for seed in range(24)),
-        make_styled(7, 256, "night"),
-    ]:
+    nights = [make_styled(seed, 64, "night") for seed in range(24)]
+    for night in [*nights, make_styled(7, 256, "night")]:
         digest.update(night.tobytes())
     expected = "022bfbb0364abd3e00d95b7c5fda787541fa40cdda38699d8f86b07b9e6f35fa"
     assert (FACADES_VERSION, digest.hexdigest()) == (1, expected)
@@ -324,14 +322,13 @@ def test_pixels_of_the_night_are_the_same_everywhere():
 
 
 def test_by_night_the_same_building_stands_there():
-    """Beside the lamps, edges lie where they lie by day, and not where another building has them."""
+    """Apart from the lamps, edges are where they are by day, not where another building has any."""
     days = [view(seed, 128, "day") for seed in range(12)]
     for seed, day in enumerate(days):
         night = edges(view(seed, 128, "night"))
         unlit = ~np.isin(make_classes(seed, 128)[:-1, :-1], (WINDOW, SHOP, BALCONY))
-        same, other = (
-            np.corrcoef(edges(d)[unlit], night[unlit])[0, 1] for d in (day, days[seed - 1])
-        )
+        pictures = day, days[seed - 1]
+        same, other = (np.corrcoef(edges(d)[unlit], night[unlit])[0, 1] for d in pictures)
         assert same > 0.45
         assert other < 0.3
 
@@ -355,20 +352,19 @@ def test_day_and_night_are_told_apart_at_once(size):
         sky = night[0][make_classes(seed, size)[0] == BACKGROUND]
         assert sky.mean(axis=0).max() < 100
         assert (sky[:, 2] > sky[:, 0]).mean() > 0.95
-        assert (warmth(night) > 30).sum() >= 12 * (size // 64) ** 2  # lamps are seen from afar
+        assert (warmth(night) > 30).sum() >= 12 * (size // 64) ** 2  # the lamps are easily seen
 
 
 def test_light_falls_on_what_surrounds_a_lamp():
-    """Walls are brighter beside a lit window than elsewhere, and no other thing is brighter than by day."""
+    """Walls are brighter next to a lit window, and nothing unlit is brighter than by day."""
     gains = []
     for seed in range(20):
         classes = make_classes(seed, 128)
         day, night = (view(seed, 128, style).astype(float).mean(axis=2) for style in STYLES)
         lamps = np.isin(classes, (WINDOW, SHOP)) & (warmth(view(seed, 128, "night")) > 60)
         near = np.zeros_like(lamps)
-        near[2:-2, 2:-2] = (
-            sum(np.roll(lamps, step, axis) for axis in (0, 1) for step in (-2, 2))[2:-2, 2:-2] > 0
-        )
+        lamps_around = sum(np.roll(lamps, step, axis) for axis in (0, 1) for step in (-2, 2))
+        near[2:-2, 2:-2] = lamps_around[2:-2, 2:-2] > 0
         wall, share = classes == FACADE, night / (day + 1)
         if (wall & near).sum() > 50:
             gains.append(share[wall & near].mean() / share[wall & ~near].mean())
@@ -383,26 +379,21 @@ def test_a_third_to_two_thirds_of_the_windows_are_lit():
     assert min(shares) > 0.2
     assert max(shares) < 0.8
     assert 0.4 < np.mean(shares) < 0.6
-    assert np.std(shares) > 0.09  # busy houses and quiet ones
-    assert len({tuple(lit[:8]) for lit in homes}) > 40  # which ones is up to the seed
+    assert np.std(shares) > 0.09  # some houses are busy, others quiet
+    assert len({tuple(lit[:8]) for lit in homes}) > 40  # the seed decides which windows
 
 
 def test_lit_windows_outshine_the_walls_and_dark_ones_do_not():
-    """Lamps are local: no curve over the colours of the day turns day into night."""
+    """Lamps are local: no curve applied to the colours of a day turns it into night."""
     for seed in range(12):
-        classes, day, night = (
-            make_classes(seed, 128),
-            view(seed, 128, "day"),
-            view(seed, 128, "night"),
-        )
+        classes, day, night = make_classes(seed, 128), *(view(seed, 128, s) for s in STYLES)
         wall, panes = night[classes == FACADE].mean(), night[classes == WINDOW].astype(int)
         lamp = warmth(panes) > 60
         assert lamp.sum() >= 20
         assert panes[lamp].mean() > 1.5 * wall
         assert panes[~lamp].mean() < 0.75 * panes[lamp].mean()
-        assert (
-            np.abs(np.corrcoef(day[classes == WINDOW].mean(axis=1), panes.mean(axis=1))[0, 1]) < 0.8
-        )
+        correlation = np.corrcoef(day[classes == WINDOW].mean(axis=1), panes.mean(axis=1))[0, 1]
+        assert np.abs(correlation) < 0.8
 
 
 @pytest.mark.parametrize("size", [64, 256])
@@ -436,9 +427,7 @@ def test_goods_and_curtains_show_before_the_lamps():
 def test_one_looks_into_rooms_through_panes_and_railings_only(monkeypatch):
     """Frames, blinds, slabs, bars and solid balconies hide the lamps behind them."""
     canvases = []
-    monkeypatch.setattr(
-        paint, "_fall_of_night", lambda canvas, dice, sky: canvases.append(canvas)
-    )
+    monkeypatch.setattr(paint, "_fall_of_night", lambda canvas, dice, sky: canvases.append(canvas))
     for seed in range(30):
         make_styled(seed, 128, "night")
     depths = set(np.concatenate([canvas.height[canvas.room > 0] for canvas in canvases]).tolist())
@@ -447,11 +436,11 @@ def test_one_looks_into_rooms_through_panes_and_railings_only(monkeypatch):
 
 def test_lamps_are_thrown_anew_for_every_seed(monkeypatch):
     words = []
-    monkeypatch.setattr(
-        paint,
-        "_fall_of_night",
-        lambda canvas, dice, sky: words.append(dice.bytes(8).tolist()),
-    )
+
+    def read_dice(canvas, dice, sky):
+        words.append(dice.bytes(8).tolist())
+
+    monkeypatch.setattr(paint, "_fall_of_night", read_dice)
     for seed in (1, 2, 1, 2**32 + 1):
         make_styled(seed, 32, "night")
     assert words[0] == words[2]
@@ -528,7 +517,7 @@ def test_unknown_splits_and_huge_base_seeds_are_refused():
 
 @pytest.mark.parametrize("base", [0, 1, 10**9])
 def test_day_and_night_never_share_a_building(base):
-    """Every seed is in one folder only: trainA, trainB, valA or valB, and so on."""
+    """Each seed is in only one folder: trainA, trainB, valA, valB and so on."""
     seeds = []
     for split, count in (("train", 200), ("val", 50), ("test", 60)):
         every = split_seeds(split, SPLIT_LIMIT, base)
@@ -551,9 +540,8 @@ def test_more_unpaired_pictures_begin_with_the_fewer():
 
 @pytest.mark.parametrize("count", [-1, SPLIT_LIMIT // 2 + 1])
 def test_unpaired_counts_out_of_range_are_refused(count):
-    with pytest.raises(
-        ValueError, match=f"number of val pictures of each style must be in .* got {count}"
-    ):
+    message = f"number of val pictures of each style must be in .* got {count}"
+    with pytest.raises(ValueError, match=message):
         unpaired_seeds("val", count)
 
 
@@ -562,13 +550,8 @@ def test_unpaired_counts_out_of_range_are_refused(count):
 
 def test_the_dataset_has_the_papers_layout(tmp_path):
     out = write_dataset(tmp_path / "a" / "data", {"train": 3, "val": 1, "test": 0}, 32, base_seed=2)
-    assert files(out) == [
-        "dataset.json",
-        "train/0001.png",
-        "train/0002.png",
-        "train/0003.png",
-        "val/0001.png",
-    ]
+    pictures = ["train/0001.png", "train/0002.png", "train/0003.png", "val/0001.png"]
+    assert files(out) == ["dataset.json", *pictures]
     for number, seed in enumerate(split_seeds("train", 3, 2), start=1):
         photo, label = halves(out / "train" / f"{number:04d}.png")
         pair = make_pair(seed, 32)
@@ -578,19 +561,11 @@ def test_the_dataset_has_the_papers_layout(tmp_path):
 
 def test_the_unpaired_dataset_has_two_folders_for_each_split(tmp_path):
     out = write_dataset(tmp_path / "data", {"train": 2, "val": 1}, 32, base_seed=2, unpaired=True)
-    pictures = [
-        "trainA/0001",
-        "trainA/0002",
-        "trainB/0001",
-        "trainB/0002",
-        "valA/0001",
-        "valB/0001",
-    ]
-    assert files(out) == ["dataset.json", *(f"{name}.png" for name in pictures)]
+    pictures = "trainA/0001 trainA/0002 trainB/0001 trainB/0002 valA/0001 valB/0001"
+    assert files(out) == ["dataset.json", *(f"{name}.png" for name in pictures.split())]
     for split, count in (("train", 2), ("val", 1)):
-        for side, style, seeds in zip(
-            "AB", ("day", "night"), unpaired_seeds(split, count, 2), strict=True
-        ):
+        sides = zip("AB", ("day", "night"), unpaired_seeds(split, count, 2), strict=True)
+        for side, style, seeds in sides:
             for number, seed in enumerate(seeds, start=1):
                 with Image.open(out / f"{split}{side}" / f"{number:04d}.png") as image:
                     assert np.array_equal(np.asarray(image), make_styled(seed, 32, style))
@@ -601,13 +576,10 @@ def test_dataset_json_says_that_it_is_unpaired(tmp_path):
     manifest = json.loads((out / "dataset.json").read_text())
     assert manifest["styles"] == {"A": "day", "B": "night"}
     assert manifest["direction"] == "AtoB turns day into night"
-    assert (manifest["facades_version"], manifest["size"], manifest["counts"]) == (
-        FACADES_VERSION,
-        32,
-        {"train": 1},
-    )
+    assert manifest["facades_version"] == FACADES_VERSION
+    assert (manifest["size"], manifest["counts"]) == (32, {"train": 1})
     with pytest.raises(FileExistsError):
-        write_dataset(out, {"train": 1}, 32)  # pairs are another dataset
+        write_dataset(out, {"train": 1}, 32)  # a dataset of pairs is another one
 
 
 def test_dataset_json_says_how_it_was_made(tmp_path):
@@ -625,16 +597,13 @@ def test_jpeg_labels_snap_back_and_are_not_subsampled(tmp_path):
         assert image.size == (256, 128)
         assert [component[1:3] for component in image.layer] == [(1, 1)] * 3
     _, label = halves(out / "train" / "0002.jpg")
-    assert (
-        colour_to_classes(label) == make_classes(split_seeds("train", 2)[1], 128)
-    ).mean() > 0.995
+    classes = make_classes(split_seeds("train", 2)[1], 128)
+    assert (colour_to_classes(label) == classes).mean() > 0.995
 
 
 def test_progress_is_told_of_every_pair(tmp_path):
-    calls = []
-    write_dataset(
-        tmp_path / "data", {"train": 2, "val": 1}, 32, progress=lambda *call: calls.append(call)
-    )
+    calls, counts = [], {"train": 2, "val": 1}
+    write_dataset(tmp_path / "data", counts, 32, progress=lambda *call: calls.append(call))
     assert calls == [(1, 3), (2, 3), (3, 3)]
 
 
@@ -655,10 +624,8 @@ def test_a_file_in_the_way_is_refused(tmp_path):
 
 def test_an_empty_folder_is_filled(tmp_path):
     (tmp_path / "data").mkdir()
-    assert files(write_dataset(tmp_path / "data", {"val": 1}, 32)) == [
-        "dataset.json",
-        "val/0001.png",
-    ]
+    out = write_dataset(tmp_path / "data", {"val": 1}, 32)
+    assert files(out) == ["dataset.json", "val/0001.png"]
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
@@ -726,7 +693,7 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, unpaired
 
 
 def quiet(done: int, total: int) -> None:
-    """A progress that shows nothing."""
+    """Take progress and show nothing."""
 
 
 def test_the_default_dataset_is_made_once(tmp_path):
@@ -778,17 +745,15 @@ def test_the_default_dataset_shows_a_bar(tmp_path, capsys):
 
 
 def test_the_default_unpaired_dataset_is_made_once(tmp_path):
-    calls = []
-    out = default_unpaired_dataset(
-        tmp_path, size=32, train=2, val=1, progress=lambda *call: calls.append(call)
-    )
+    calls, small = [], {"size": 32, "train": 2, "val": 1}
+    out = default_unpaired_dataset(tmp_path, **small, progress=lambda *call: calls.append(call))
     assert out == tmp_path / "day_night_32"
     assert calls == [(done, 6) for done in range(1, 7)]
     before = {name: (out / name).read_bytes() for name in files(out)}
-    assert default_unpaired_dataset(tmp_path, size=32, train=2, val=1, progress=calls.append) == out
+    assert default_unpaired_dataset(tmp_path, **small, progress=calls.append) == out
     assert len(calls) == 6
     assert len({before[name] for name in before if name.endswith(".png")}) == 6
-    default_unpaired_dataset(tmp_path, size=32, train=2, val=1, base_seed=1, progress=quiet)
+    default_unpaired_dataset(tmp_path, **small, base_seed=1, progress=quiet)
     assert (out / "trainA" / "0001.png").read_bytes() != before["trainA/0001.png"]
 
 
@@ -814,26 +779,8 @@ def test_the_default_unpaired_dataset_never_replaces_foreign_files(tmp_path):
 
 
 def test_the_command_writes_and_says_where(tmp_path, capsys):
-    out = tmp_path / "data"
-    assert (
-        main(
-            [
-                "--out",
-                str(out),
-                "--train",
-                "2",
-                "--val",
-                "1",
-                "--test",
-                "1",
-                "--size",
-                "32",
-                "--seed",
-                "9",
-            ]
-        )
-        == 0
-    )
+    out, flags = tmp_path / "data", "--train 2 --val 1 --test 1 --size 32 --seed 9"
+    assert main(["--out", str(out), *flags.split()]) == 0
     captured = capsys.readouterr()
     assert str(out) in captured.out
     assert "4 pairs (2 train, 1 val, 1 test)" in captured.out
@@ -842,12 +789,12 @@ def test_the_command_writes_and_says_where(tmp_path, capsys):
 
 
 def test_the_command_writes_day_and_night(tmp_path, capsys):
-    out = tmp_path / "data"
-    counts = ["--train", "2", "--val", "1", "--test", "1"]
-    assert main(["--out", str(out), *counts, "--size", "32", "--format", "jpg", "--unpaired"]) == 0
+    out, flags = tmp_path / "data", "--train 2 --val 1 --test 1 --size 32 --format jpg --unpaired"
+    assert main(["--out", str(out), *flags.split()]) == 0
     captured = capsys.readouterr()
     assert captured.out == (
-        f"{out} holds 4 pictures by day in A and 4 others by night in B (2 train, 1 val, 1 test of each), each 32x32\n"
+        f"{out} holds 4 pictures by day in A and 4 others by night in B "
+        "(2 train, 1 val, 1 test of each), each 32x32\n"
     )
     assert "8/8" in captured.err
     folders = sorted(path.name for path in out.iterdir() if path.is_dir())
@@ -876,14 +823,8 @@ def test_the_help_explains_unpaired(capsys):
     ],
 )
 def test_bad_input_gives_status_2_and_one_line(tmp_path, arguments, said):
-    command = [
-        sys.executable,
-        "-m",
-        "pix2pix_lib.facades",
-        "--out",
-        str(tmp_path / "data"),
-        *arguments,
-    ]
+    command = [sys.executable, "-m", "pix2pix_lib.facades", "--out", str(tmp_path / "data")]
+    command += arguments
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -918,10 +859,9 @@ def test_an_interrupted_command_says_so(tmp_path, capsys, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
 def test_ctrl_c_ends_the_command_with_one_line_after_the_bar(tmp_path):
     command = [sys.executable, "-m", "pix2pix_lib.facades", "--out", str(tmp_path / "data")]
-    with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT
-    ) as process:
-        first = process.stderr.read(1)  # the bar has come up, so pairs are being drawn
+    options = {"stderr": subprocess.PIPE, "text": True, "bufsize": 1, "cwd": ROOT}
+    with subprocess.Popen(command, **options) as process:
+        first = process.stderr.read(1)  # the bar has appeared, so pairs are being drawn
         process.send_signal(signal.SIGINT)
         said = first + process.stderr.read()
     assert process.returncode == 130
@@ -961,7 +901,7 @@ def test_the_readme_lists_every_class_with_its_colour():
 
 
 def test_drawing_is_fast_enough():
-    """A generous bound; benchmarks/facades.py measures."""
+    """The bound is generous; benchmarks/facades.py takes the measurements."""
 
     def rate() -> float:
         start = time.process_time()

@@ -1,4 +1,7 @@
-"""What goes wrong around a run: killed, no disk, no memory, no folder, two at once. One line, and nothing is lost."""
+"""Faults around a run: killed, out of disk or memory, no folder, two runs in one folder.
+
+Each is reported in one line, and nothing is lost.
+"""
 
 import os
 import shutil
@@ -19,72 +22,52 @@ from pix2pix_lib.validation import InputError
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork a process")
 needs_limits = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="only Linux holds a process to limits"
+    not sys.platform.startswith("linux"), reason="only Linux enforces limits on a process"
 )
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return facades.write_dataset(
-        tmp_path_factory.mktemp("data") / "facades", {"train": 12, "val": 3}, 32
-    )
+    folder = tmp_path_factory.mktemp("data") / "facades"
+    return facades.write_dataset(folder, {"train": 12, "val": 3}, 32)
 
 
 @pytest.fixture
 def flags(data, tmp_path):
-    """The flags of a small run into tmp_path/run."""
+    """The flags of a small run in tmp_path/run."""
     return ["--data", str(data), "--out", str(tmp_path / "run"), "--device", "cpu", *TINY]
 
 
 def helper(script, *arguments, timeout=300):
-    """Run a script of this folder in a process of its own, on one thread."""
-    return subprocess.run(
-        [sys.executable, Path(__file__).parent / script, *map(str, arguments)],
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        timeout=timeout,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
-    )
+    """Run a script from this folder in a separate process, on one thread."""
+    command = [sys.executable, Path(__file__).parent / script, *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, env=environment, text=True, capture_output=True,
+                          timeout=timeout)  # fmt: skip
 
 
 def contents(folder):
-    """Return the bytes of every file below a folder, hidden ones too."""
-    return {
-        str(file.relative_to(folder)): file.read_bytes()
-        for file in folder.rglob("*")
-        if file.is_file()
-    }
+    """Return the bytes of every file below a folder, including hidden ones."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def only_line(capsys):
-    """Return what a command said on stderr, which must be one line beside the progress bars, and begin a line."""
+    """Return what a command wrote to stderr: a single line, apart from the progress bars."""
     lines = [line for line in capsys.readouterr().err.splitlines() if line and "%|" not in line]
     assert len(lines) == 1 and lines[0].startswith("error: "), lines
     return lines[0]
 
 
-# --- killed ---------------------------------------------------------------------------------------------------------
+# --- killed ---------------------------------------------------------------------------------------
 
 
 def kill_runs(kind, data, folder, epochs, keep_every):
-    """Let killed_runs.py do its work, which holds killed runs against an uninterrupted one; returns what it said."""
+    """Have killed_runs.py compare killed runs with an uninterrupted one; return its output."""
     process = helper(
-        "killed_runs.py",
-        kind,
-        folder,
-        "--data",
-        data,
-        "--epochs",
-        epochs,
-        "--keep-every",
-        keep_every,
-        "--device",
-        "cpu",
-        "--precision",
-        "float32",
-        *TINY,
-    )
+        "killed_runs.py", kind, folder, "--data", data, "--epochs", epochs,
+        "--keep-every", keep_every, "--device", "cpu", "--precision", "float32", *TINY,
+    )  # fmt: skip
     print(process.stdout)
     assert process.returncode == 0, process.stderr
     return process.stdout
@@ -109,12 +92,8 @@ def test_leftovers_of_killed_runs_are_removed_and_nothing_else(flags, tmp_path):
         out / "checkpoints" / ".4567-last.pt",
         out / "samples" / ".8-epoch_001.png",
     ]
-    others = [
-        out / ".123",
-        out / ".gitignore",
-        out / "checkpoints" / "my-1.pt",
-        out / "mine" / ".12-x.png",
-    ]
+    others = [out / ".123", out / ".gitignore", out / "checkpoints" / "my-1.pt",
+              out / "mine" / ".12-x.png"]  # fmt: skip
     for file in leftovers + others:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
@@ -122,7 +101,7 @@ def test_leftovers_of_killed_runs_are_removed_and_nothing_else(flags, tmp_path):
     assert not any(file.exists() for file in leftovers) and all(file.exists() for file in others)
 
 
-# --- two runs, one folder -------------------------------------------------------------------------------------------
+# --- two runs, one folder -------------------------------------------------------------------------
 
 
 def test_second_run_is_refused_until_the_first_ends_however_it_ends(flags, tmp_path, capsys):
@@ -131,16 +110,11 @@ def test_second_run_is_refused_until_the_first_ends_however_it_ends(flags, tmp_p
         "import sys; from pathlib import Path; from pix2pix_lib.files import lock_folder\n"
         "with lock_folder(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
-    first = subprocess.Popen(
-        [sys.executable, "-c", hold, tmp_path / "run"],
-        cwd=ROOT,
-        text=True,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    first = subprocess.Popen([sys.executable, "-c", hold, tmp_path / "run"], cwd=ROOT, text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
     with first:
         assert first.stdout.readline() == "held\n"
-        leftover = tmp_path / "run" / ".1-last.pt"  # may be the first run's, and in use
+        leftover = tmp_path / "run" / ".1-last.pt"  # the first run may be using it
         leftover.touch()
         before = contents(tmp_path / "run")
         capsys.readouterr()
@@ -159,7 +133,7 @@ def test_folder_that_was_made_for_nothing_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# --- the folder -----------------------------------------------------------------------------------------------------
+# --- the folder -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "/proc/nowhere", "/proc/self", "/sys"])
@@ -169,16 +143,15 @@ def test_folder_that_cannot_be_written_to_is_found_before_the_data_is_read(
     if where.startswith("/") and not sys.platform.startswith("linux"):
         pytest.skip("only Linux has folders in which not even root can write")
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(
-        train, "load_datasets", lambda *_: pytest.fail("time was spent on the data")
-    )
+
+    def fail(*_):
+        pytest.fail("time was spent on the data")
+
+    monkeypatch.setattr(train, "load_datasets", fail)
     assert train.main([*flags, "--out", str(tmp_path / where)]) == 2
     message = only_line(capsys)
-    assert (
-        str(tmp_path / where) in message
-        and "cannot be written to" in message
-        and "choose another" in message
-    )
+    assert str(tmp_path / where) in message
+    assert "cannot be written to" in message and "choose another" in message
     assert contents(tmp_path) == {"file": b"mine"}
 
 
@@ -200,16 +173,14 @@ def test_folder_that_vanishes_during_the_run_is_named_and_not_made_anew(
     monkeypatch.setattr(train, "train_epoch", train_and_vanish)
     assert train.main([*flags, "--epochs", "3"]) == 2
     message = only_line(capsys)
-    assert (
-        f"{out / 'checkpoints'}: the folder is gone" in message
-        and "no checkpoint is left" in message
-    )
+    assert f"{out / 'checkpoints'}: the folder is gone" in message
+    assert "no checkpoint is left" in message
     assert not out.exists()
     if (tmp_path / "renamed").exists():
         assert read_checkpoint(tmp_path / "renamed" / "checkpoints" / "last.pt")["epoch"] == 1
 
 
-# --- no disk --------------------------------------------------------------------------------------------------------
+# --- no disk --------------------------------------------------------------------------------------
 
 
 @needs_limits
@@ -228,31 +199,18 @@ def test_full_disk_leaves_the_last_good_files(limit, file, flags, tmp_path):
     )
     assert "Traceback" not in process.stderr
     after = contents(tmp_path / "run")
-    if file != "config.json":
-        (
-            before.pop("config.json"),
-            after.pop("config.json"),
-        )  # it tells of the two epochs that are wanted
+    if file != "config.json":  # it now asks for two epochs
+        del before["config.json"], after["config.json"]
     assert after == before
 
 
-# --- no memory ------------------------------------------------------------------------------------------------------
+# --- no memory ------------------------------------------------------------------------------------
 
 
 @needs_limits
 def test_too_little_memory_is_one_line_that_says_what_to_lower(flags, tmp_path):
-    process = helper(
-        "starved_run.py",
-        "RLIMIT_AS",
-        300_000_000,
-        *flags,
-        "--batch-size",
-        64,
-        "--image-size",
-        512,
-        "--base-channels",
-        32,
-    )
+    large = "--batch-size 64 --image-size 512 --base-channels 32"
+    process = helper("starved_run.py", "RLIMIT_AS", 300_000_000, *flags, *large.split())
     assert process.returncode == 2, process.stderr
     lines = [line for line in process.stderr.splitlines() if line and "%|" not in line]
     assert lines == [
@@ -266,27 +224,23 @@ def test_too_little_memory_is_one_line_that_says_what_to_lower(flags, tmp_path):
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         MemoryError(),
-        RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"
-        ),
-        RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:81] . DefaultCPUAllocator: not enough memory: you tried to allocate"
-        ),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. "
+                     "DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:81] . "
+                     "DefaultCPUAllocator: not enough memory: you tried to allocate"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate(handle)"),
     ],
     ids=lambda error: type(error).__name__,
-)
+)  # fmt: skip
 @pytest.mark.parametrize(
     ("changes", "remedy"),
     [
         (["--batch-size", "8"], "--batch-size 4 instead of 8"),
-        (
-            [],
-            "--image-size 16 instead of 32 (a quarter of the pixels) or --base-channels 2 instead of 4",
-        ),
+        ([], "--image-size 16 instead of 32 (a quarter of the pixels) "
+             "or --base-channels 2 instead of 4"),
         (["--depth", "5"], "give --base-channels 2 instead of 4"),
     ],
-)
+)  # fmt: skip
 def test_every_error_of_memory_names_the_remedy(error, changes, remedy, flags, capsys, monkeypatch):
     def fail(*_, **__):
         raise error
@@ -345,7 +299,7 @@ def test_other_errors_are_bugs_and_keep_their_traceback(flags, monkeypatch):
         train.main(flags)
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------
+# --- messages -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -371,9 +325,9 @@ def test_error_under_a_progress_bar_begins_a_line_of_its_own(error, status, line
 def test_wrong_flag_waits_for_nothing_that_is_slow_to_import():
     program = (
         "import sys\nfrom pix2pix_lib import train\nassert train.main(['--epochs', '0']) == 2\n"
-        "print([name for name in ('torchvision', 'matplotlib', 'tensorboard') if name in sys.modules])"
+        "slow = 'torchvision', 'matplotlib', 'tensorboard'\n"
+        "print([name for name in slow if name in sys.modules])"
     )
-    process = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True
-    )
+    command = [sys.executable, "-c", program]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (process.stdout, process.stderr) == ("[]\n", "error: epochs must be at least 1; got 0\n")

@@ -1,4 +1,4 @@
-"""A reader meets the old file or the new one, never half of one."""
+"""Replacing files: a reader sees the old file or the new one, never part of one."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def test_the_old_file_stays_until_the_block_is_done_and_then_the_new_one_is_ther
 def test_the_temporary_file_lies_beside_the_path_and_keeps_its_ending(tmp_path):
     with replacing(tmp_path / "x.png") as temporary:
         temporary.touch()
-    assert temporary.parent == tmp_path  # os.replace cannot move between disks in one step
+    assert temporary.parent == tmp_path  # os.replace cannot move a file to another disk
     assert temporary.suffix == ".png"
     assert temporary.name.startswith(".")  # listings of images skip it
 
@@ -53,29 +53,27 @@ def test_missing_parent_folders_are_made_and_a_string_will_do(tmp_path):
 
 
 def test_missing_folder_that_must_not_be_made_is_named(tmp_path):
-    with (
-        pytest.raises(FileNotFoundError, match="gone: the folder is gone"),
-        replacing(tmp_path / "gone" / "x", False),
-    ):
+    gone = pytest.raises(FileNotFoundError, match="gone: the folder is gone")
+    with gone, replacing(tmp_path / "gone" / "x", False):
         pytest.fail("there is nowhere to write to")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_failed_write_names_the_file(tmp_path):
-    with (
-        pytest.raises(OSError, match=r"No space left on device: '.*x\.txt'"),
-        replacing(tmp_path / "x.txt"),
-    ):
+    full = pytest.raises(OSError, match=r"No space left on device: '.*x\.txt'")
+    with full, replacing(tmp_path / "x.txt"):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_bytes_are_on_the_disk_before_the_name_points_at_them(tmp_path, monkeypatch):
     calls = []
-    fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("fsync"), fsync(file)))
-    monkeypatch.setattr(
-        os, "replace", lambda old, new: (calls.append("replace"), replace(old, new))
-    )
+
+    def record(name):
+        function = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *files: (calls.append(name), function(*files)))
+
+    record("fsync")
+    record("replace")
     with replacing(tmp_path / "x.txt") as temporary:
         Path(temporary).write_text("new")
     assert calls == ["fsync", "replace"]

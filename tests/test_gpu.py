@@ -1,4 +1,4 @@
-"""What only a GPU can show. Where there is none, these tests say so and are skipped."""
+"""What only a GPU can show; without one, these tests are skipped."""
 
 import subprocess
 import sys
@@ -22,10 +22,8 @@ from pix2pix_lib.trained import Snapshot
 from pix2pix_lib.training import StepRecord, make_trainer
 
 ROOT = Path(__file__).parent.parent
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
-]
-two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs")
+pytestmark = [pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")]
+two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there is no second GPU")
 CONFIG = TrainConfig(
     image_size=32, base_channels=8, disc_channels=8, disc_layers=1, depth=4, dropout=0.0, epochs=9
 )
@@ -48,7 +46,7 @@ def graphed(device):
 
 
 def test_run_with_a_graph_goes_on_after_loading_as_one_without(pairs, cuda, tmp_path):
-    """A recorded graph would go on writing into the moments that loading has replaced."""
+    """A recorded graph would otherwise keep writing to the moments that loading has replaced."""
     first = graphed(cuda)
     run(first, pairs, 1)
     save_checkpoint(tmp_path / "last.pt", first)
@@ -116,11 +114,12 @@ def test_explorers_take_networks_on_a_gpu(cuda):
 
 
 def test_graph_takes_at_most_the_memory_of_another_step(cuda):
-    """Its pool comes on top of that of eager steps; only small batches are graphed."""
+    """Its memory pool comes on top of that of eager steps; only small batches are graphed."""
     config = replace(CONFIG, image_size=128, base_channels=32, depth=5, disc_layers=3)
     real_a, real_b = torch.rand(2, 1, 3, 128, 128, device=cuda) * 2 - 1
     peaks = []
-    for engine in (replace(fast_engine("float32", cuda), graph=False), fast_engine("float32", cuda)):
+    fast = fast_engine("float32", cuda)
+    for engine in (replace(fast, graph=False), fast):
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         trainer = make_trainer(config, cuda, engine)
@@ -134,20 +133,18 @@ def test_graph_takes_at_most_the_memory_of_another_step(cuda):
 
 @two_gpus
 def test_torchrun_line_of_the_readme_trains_on_two_gpus(tmp_path):
-    """Over nccl, each process on its own GPU, the second waiting while the first validates."""
-    out = str(tmp_path / "run")
-    command = f"-m torch.distributed.run --standalone --nproc-per-node=2 -m pix2pix_lib.train " \
-              f"--data data/sample --out {out} --image-size 128 --epochs 2"  # fmt: skip
-    done = subprocess.run([sys.executable, *command.split()], cwd=ROOT, capture_output=True,
-                          text=True, timeout=300)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    again = [*command.split()[:4], "-m", "pix2pix_lib.train", "--out", out, "--resume"]
-    done = subprocess.run([sys.executable, *again, "--epochs", "3"], cwd=ROOT, capture_output=True,
-                          text=True, timeout=300)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    """Over nccl, with a GPU per process, the second one waiting while the first validates."""
+    torchrun = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
+        "-m", "pix2pix_lib.train", "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    for flags in ("--data data/sample --image-size 128 --epochs 2", "--resume --epochs 3"):
+        command = [*torchrun, *flags.split()]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
 
 
 def test_command_trains_on_a_gpu_with_pairs_in_its_memory(tmp_path, capsys):
-    flags = "--data data/sample --image-size 64 --epochs 2 --device cuda".split()
-    assert train.main([*flags, "--out", str(tmp_path / "run")]) == 0
+    flags = "--data data/sample --image-size 64 --epochs 2 --device cuda"
+    assert train.main([*flags.split(), "--out", str(tmp_path / "run")]) == 0
     assert torch.cuda.get_device_name(0) in capsys.readouterr().out

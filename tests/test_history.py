@@ -1,4 +1,4 @@
-"""The losses on disk: appended, read back exactly, and never rewritten."""
+"""The file of losses: appended to, read back exactly, and never rewritten."""
 
 import logging
 import time
@@ -41,7 +41,7 @@ def test_losses_are_read_back_exactly(trainer, tmp_path):
 def test_only_new_lines_are_written(trainer, tiny_pairs, tmp_path):
     file = tmp_path / "h.csv"
     append_history(file, trainer)
-    # What lies there already is not looked at again: a mark in it survives.
+    # What is already there is not read again: a mark in it survives.
     before = file.read_bytes().replace(b"epoch,step", b"EPOCH,step")
     file.write_bytes(before)
     train(trainer, tiny_pairs)
@@ -61,17 +61,15 @@ def test_lines_of_an_epoch_that_a_kill_took_back_are_cut_off(torn, trainer, tiny
     train(trainer, tiny_pairs)
     train(resumed, tiny_pairs)
     save_checkpoint(tmp_path / "last.pt", resumed)
-    lines = (tmp_path / "last.history.csv").read_text().splitlines()
-    assert len(lines) == 11 and read_history(tmp_path / "last.history.csv", StepRecord, 10) == (
-        trainer.history
-    )
+    assert len((tmp_path / "last.history.csv").read_text().splitlines()) == 11
+    assert read_history(tmp_path / "last.history.csv", StepRecord, 10) == trainer.history
 
 
 def test_new_run_replaces_the_losses_of_another(trainer, tiny_pairs, tiny_config, tmp_path):
     train(trainer, tiny_pairs)
     save_checkpoint(tmp_path / "last.pt", trainer)
     other = make_trainer(tiny_config)
-    save_checkpoint(tmp_path / "last.pt", other)  # no step yet, and so nothing to put there
+    save_checkpoint(tmp_path / "last.pt", other)  # no step yet, so there is nothing to write
     assert len((tmp_path / "last.history.csv").read_text().splitlines()) == 11
     train(other, tiny_pairs)
     save_checkpoint(tmp_path / "last.pt", other)
@@ -81,7 +79,7 @@ def test_new_run_replaces_the_losses_of_another(trainer, tiny_pairs, tiny_config
 def test_second_checkpoint_of_a_run_has_the_whole_history(trainer, tiny_pairs, tmp_path):
     save_checkpoint(tmp_path / "one.pt", trainer)
     train(trainer, tiny_pairs)
-    (tmp_path / "two.history.csv").write_text("epoch,step\n0,0\n0,1\n0,2\n")  # of something else
+    (tmp_path / "two.history.csv").write_text("epoch,step\n0,0\n0,1\n0,2\n")  # of another run
     save_checkpoint(tmp_path / "two.pt", trainer)
     assert read_history(tmp_path / "two.history.csv", StepRecord, 99) == trainer.history
     assert len(read_history(tmp_path / "one.history.csv", StepRecord, 99)) == 5
@@ -113,7 +111,7 @@ def test_file_that_holds_something_else_is_named(content, trainer, tmp_path):
 
 
 def test_run_of_an_older_version_loads_with_its_history_and_goes_on(trainer, tiny_pairs, tmp_path):
-    """Before, a checkpoint held the records of all steps, and the setting `first`."""
+    """Checkpoints used to hold the records of all steps, and a setting `first`."""
     state = trainer.state_dict()
     del state["steps"]
     state["config"]["first"] = state["config"].pop("update_first")
@@ -131,11 +129,11 @@ def test_run_of_an_older_version_loads_with_its_history_and_goes_on(trainer, tin
 
 
 def test_end_of_an_epoch_is_as_quick_after_a_million_steps(tiny_config, tiny_pairs, tmp_path):
-    """An epoch's end costs what the epoch costs, whatever came before it."""
+    """The cost of an epoch's end depends on that epoch, not on what came before it."""
 
     def seconds(trainer, name):
         start = time.perf_counter()
-        for number in range(3):
+        for _ in range(3):
             train(trainer, tiny_pairs)
             save_checkpoint(tmp_path / f"{name}.pt", trainer)
         return time.perf_counter() - start
@@ -146,10 +144,10 @@ def test_end_of_an_epoch_is_as_quick_after_a_million_steps(tiny_config, tiny_pai
     write_history(tmp_path / "long.history.csv", records)
     long.history, long.steps = records, len(records)
     long.saved_history = (tmp_path / "long.history.csv").resolve(), len(records)
-    seconds(short, "short")  # warm
+    seconds(short, "short")  # warm up
     short_seconds, long_seconds = seconds(short, "short"), seconds(long, "long")
     print(f"three epochs after 0 steps {short_seconds:.3f} s, after 10^6 {long_seconds:.3f} s")
-    assert long_seconds < short_seconds + 0.5  # rewriting took seconds an epoch
+    assert long_seconds < short_seconds + 0.5  # rewriting would take seconds per epoch
     state = (tmp_path / "long.pt").stat().st_size
     assert state < 1.1 * (tmp_path / "short.pt").stat().st_size
     assert histories._lines_with_losses(tmp_path / "long.history.csv") == 1_000_015

@@ -1,4 +1,4 @@
-"""Reading and writing images. Oracles: numpy on the pixels that were written, and integer arithmetic."""
+"""Reading and writing images, checked with numpy on the written pixels and integer arithmetic."""
 
 import io
 import struct
@@ -29,7 +29,7 @@ GREY = RNG.integers(0, 256, (5, 7), dtype=np.uint8)
 
 
 def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> Path:
-    """Write an array through Pillow, as the given mode."""
+    """Write an array with Pillow, in the given mode."""
     image = Image.fromarray(pixels)
     (image.convert(mode) if mode else image).save(path, **options)
     return path
@@ -38,22 +38,20 @@ def save(path: Path, pixels: np.ndarray, mode: str | None = None, **options) -> 
 def save_png_16(
     path: Path, values: np.ndarray, colour_type: int, claimed_size: tuple[int, int] | None = None
 ) -> Path:
-    """Write a 16-bit PNG by hand (colour type 0 grey, 2 RGB, 4 grey with alpha): Pillow cannot write all of them."""
+    """Write a 16-bit PNG without Pillow, which does not support all of them.
+
+    The colour type is 0 for grey, 2 for RGB and 4 for grey with alpha.
+    """
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content))
-            + kind
-            + content
-            + struct.pack(">I", zlib.crc32(kind + content))
-        )
+        length, crc = (struct.pack(">I", n) for n in (len(content), zlib.crc32(kind + content)))
+        return length + kind + content + crc
 
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     width, height = claimed_size or (values.shape[1], values.shape[0])
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0))
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    )
+    pixels = chunk(b"IDAT", zlib.compress(rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
     return path
 
 
@@ -65,7 +63,7 @@ def grey_of(rgb: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(rgb).convert("L"))
 
 
-# --- what a file may hold ---------------------------------------------------------------------------------------------
+# --- what a file may hold -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tif", "webp"])
@@ -161,19 +159,14 @@ def test_big_endian_16_bit_tiff_is_read_like_any_other(tmp_path):
 
 def test_16_bit_colour_and_16_bit_alpha_keep_the_upper_byte(tmp_path):
     values = np.array([[(0, 32768, 65535), (65535, 0, 32768)]], np.uint16)
-    assert hwc(read_image(save_png_16(tmp_path / "rgb.png", values, 2))).tolist() == [
-        [[0, 128, 255], [255, 0, 128]]
-    ]
+    rgb = read_image(save_png_16(tmp_path / "rgb.png", values, 2))
+    assert hwc(rgb).tolist() == [[[0, 128, 255], [255, 0, 128]]]
     grey_alpha = np.array([[(32768, 65535), (0, 0), (65535, 65535)]], np.uint16)
-    assert read_image(save_png_16(tmp_path / "la.png", grey_alpha, 4), 1)[0, 0].tolist() == [
-        128,
-        255,
-        255,
-    ]
+    grey = read_image(save_png_16(tmp_path / "la.png", grey_alpha, 4), 1)
+    assert grey[0, 0].tolist() == [128, 255, 255]
 
 
-# the eight EXIF orientations: what must be done to the stored pixels to see the picture upright
-# (EXIF 2.3, 4.6.4)
+# The eight EXIF orientations: how to turn the stored pixels upright (EXIF 2.3, 4.6.4).
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -189,12 +182,8 @@ UPRIGHT = {
 @pytest.mark.parametrize("orientation", UPRIGHT)
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 def test_exif_orientations_are_undone(tmp_path, orientation, ending):
-    stored = np.zeros((16, 24, 3), np.uint8)
-    stored[:8, :8], stored[:8, 8:], stored[8:, :16] = (
-        (255, 0, 0),
-        (0, 255, 0),
-        (0, 0, 255),
-    )  # no symmetry
+    stored = np.zeros((16, 24, 3), np.uint8)  # to be filled without symmetry
+    stored[:8, :8], stored[:8, 8:], stored[8:, :16] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = save(tmp_path / f"x.{ending}", stored, exif=exif)
@@ -213,7 +202,7 @@ def test_the_size_comes_from_the_header_alone(tmp_path, ending):
         read_image(path)
 
 
-# --- what a file may not be -------------------------------------------------------------------------------------------
+# --- what a file may not be -----------------------------------------------------------------------
 
 
 def one_clear_line(error: pytest.ExceptionInfo, path: Path, *words: str) -> None:
@@ -259,9 +248,8 @@ def test_a_file_that_is_no_image_gives_one_clear_error(tmp_path, content, read):
 
 @pytest.mark.parametrize("read", [read_image, image_size])
 def test_a_file_that_claims_billions_of_pixels_gives_one_clear_error(tmp_path, read):
-    path = save_png_16(
-        tmp_path / "x.png", np.zeros((1, 1), np.uint16), 0, claimed_size=(60_000, 60_000)
-    )
+    black = np.zeros((1, 1), np.uint16)
+    path = save_png_16(tmp_path / "x.png", black, 0, claimed_size=(60_000, 60_000))
     with pytest.raises(ValueError, match="exceeds limit") as error:
         read(path)
     one_clear_line(error, path, "replace the file or remove it")
@@ -274,7 +262,7 @@ def test_a_missing_file_gives_one_clear_error(tmp_path, read):
     one_clear_line(error, tmp_path / "x.png", "check the path")
 
 
-@pytest.mark.filterwarnings("ignore")  # Pillow warns of much that it finds in damaged files
+@pytest.mark.filterwarnings("ignore")  # Pillow warns about much of what it finds in damaged files
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -295,7 +283,7 @@ def test_a_damaged_file_is_read_or_refused_with_its_name_never_anything_else(tmp
         assert "\n" not in str(error)
 
 
-# --- ranges -----------------------------------------------------------------------------------------------------------
+# --- ranges ---------------------------------------------------------------------------------------
 
 
 def test_all_256_values_survive_the_way_to_float_and_back():
@@ -314,10 +302,8 @@ def test_all_256_values_survive_in_other_precisions(dtype):
 
 def test_values_outside_the_range_are_clipped_and_those_between_rounded():
     step = 1 / 127.5
-    floats = torch.tensor(
-        [-3.0, -1 - step, -1 + 0.4 * step, -1 + 0.6 * step, 1 - 0.4 * step, 1.01, 100.0]
-    )
-    assert to_uint8(floats).tolist() == [0, 0, 0, 1, 255, 255, 255]
+    values = [-3.0, -1 - step, -1 + 0.4 * step, -1 + 0.6 * step, 1 - 0.4 * step, 1.01, 100.0]
+    assert to_uint8(torch.tensor(values)).tolist() == [0, 0, 0, 1, 255, 255, 255]
 
 
 def test_a_tensor_that_needs_a_gradient_can_be_shown():
@@ -336,9 +322,7 @@ def test_grey_of_all_colours_is_that_of_pillow():
     colours[0, :256] = np.arange(256, dtype=np.uint8)[:, None]
     grey = to_grey(torch.from_numpy(colours).permute(2, 0, 1))
     assert np.array_equal(grey[0].numpy(), grey_of(colours))
-    assert torch.equal(
-        grey[0, 0, :256], torch.arange(256, dtype=torch.uint8)
-    )  # grey stays what it is
+    assert torch.equal(grey[0, 0, :256], torch.arange(256, dtype=torch.uint8))  # grey is unchanged
 
 
 def test_grey_keeps_the_other_axes_and_wants_three_channels():
@@ -347,7 +331,7 @@ def test_grey_keeps_the_other_axes_and_wants_three_channels():
         to_grey(torch.zeros(1, 4, 5, dtype=torch.uint8))
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1,4 +1,4 @@
-"""Which module may know which: imports run one way (see the list), and each heavy library has one home."""
+"""Imports between modules go one way (see LEVELS), and each heavy library has one home."""
 
 import ast
 import re
@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "pix2pix_lib"
-LEVELS = [  # a module may import from the levels before its own, and in its own what stands before it
+# A module may import what comes before it, in its own level or in an earlier one.
+LEVELS = [
     ["threads", "validation", "files", "progress", "cli"],
     ["images", "layers", "losses", "receptive_field", "devices", "processes", "randomness"],
     ["facades.plans", "facades.paint", "facades.make", "facades", "facades.__main__"],
@@ -17,15 +18,10 @@ LEVELS = [  # a module may import from the levels before its own, and in its own
     ["training", "cyclegan", "history", "checkpoints", "export", "trained"],
     ["checks", "plots", "run_folder"],
     ["explorers.drawing", "explorers.panel", "explorers.base"],
-    [
-        f"explorers.{name}"
-        for name in (
-            "dataset", "unet", "receptive_field", "patches", "losses", "designer", "player",
-            "normalization",
-        )
-    ],
+    ["explorers.dataset", "explorers.unet", "explorers.receptive_field", "explorers.patches"],
+    ["explorers.losses", "explorers.designer", "explorers.player", "explorers.normalization"],
     ["train", "translate"],
-]  # fmt: skip
+]
 ORDER = [module for level in LEVELS for module in level]
 HOMES = {
     "matplotlib": {"plots"},
@@ -34,7 +30,9 @@ HOMES = {
     "torchvision": {"data", "corruptions"},
     "safetensors": {"checkpoints"},
     "tqdm": {"progress"},
-    "filelock": {"files"}, "platformdirs": {"files"}, "psutil": {"devices", "threads"},
+    "filelock": {"files"},
+    "platformdirs": {"files"},
+    "psutil": {"devices", "threads"},
     "onnxruntime": {"export"},
     "argparse": None,
 }
@@ -45,12 +43,12 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
 def name_of(path: Path) -> str:
-    """Return a module's name below the package, as explorers.base."""
+    """Return a module's name within the package, such as explorers.base."""
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
-    """Return the course's modules and the other top-level packages that a file imports, wherever in it."""
+    """Return the course's modules and the other packages that a file imports at any place."""
     inside, outside = set(), set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
@@ -88,14 +86,14 @@ def test_each_library_has_one_home(path):
 
 @each_module
 def test_only_one_module_talks_to_other_processes(path):
-    """What `processes` promises of collective calls holds only if nobody else makes any."""
+    """What `processes` promises about collective calls holds only if no other module makes any."""
     source = path.read_text(encoding="utf-8")
     talks = re.search(r"torch\.distributed|\bdist\.|DistributedDataParallel", source)
     assert bool(talks) == (name_of(path) == "processes")
 
 
 def public_definitions(path: Path) -> list[ast.FunctionDef | ast.ClassDef]:
-    """Return the functions, classes and methods of a module whose names begin with a letter."""
+    """Return a module's functions, classes and methods without a leading underscore."""
     found = [n for n in ast.parse(path.read_text(encoding="utf-8")).body if is_public(n)]
     methods = [m for n in found if isinstance(n, ast.ClassDef) for m in n.body if is_public(m)]
     return found + methods
@@ -107,7 +105,7 @@ def is_public(node: ast.stmt) -> bool:
 
 @each_module
 def test_public_functions_say_what_they_do_and_return(path):
-    """A summary line, and the type of the result."""
+    """Each has a summary line and a type for its result."""
     for node in public_definitions(path):
         if isinstance(node, ast.FunctionDef) and node.name != "forward":
             is_property = any(getattr(d, "id", "") == "property" for d in node.decorator_list)

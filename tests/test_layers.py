@@ -1,4 +1,4 @@
-"""Norms, biases, upsampling and first weights. Oracles: torch's functional forms and closed forms written out here."""
+"""Norms, biases, upsampling and initial weights, against torch's functions and closed forms."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ X = torch.randn(4, 8, 6, 5, generator=torch.Generator().manual_seed(0)) * 3 + 2
 
 
 def standardised(x: torch.Tensor, dims: tuple[int, ...]) -> torch.Tensor:
-    """Return (x - mean) / sqrt(variance + 1e-5) over these dimensions."""
+    """Return (x - mean) / sqrt(variance + 1e-5), with statistics over these dimensions."""
     mean = x.mean(dims, keepdim=True)
     variance = ((x - mean) ** 2).mean(dims, keepdim=True)
     return (x - mean) / (variance + 1e-5).sqrt()
@@ -37,9 +37,8 @@ def test_layer_norm_is_torchs_layer_norm_over_channels_and_pixels():
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     scale, shift = norm.weight.reshape(1, 8, 1, 1), norm.bias.reshape(1, 8, 1, 1)
-    torch.testing.assert_close(
-        norm(X), F.layer_norm(X, X.shape[1:]) * scale + shift, atol=1e-4, rtol=1e-4
-    )
+    expected = F.layer_norm(X, X.shape[1:]) * scale + shift
+    torch.testing.assert_close(norm(X), expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(64, 32), (8, 8), (48, 16), (3, 1)])
@@ -55,13 +54,7 @@ def test_none_returns_its_input():
 
 @pytest.mark.parametrize(
     ("norm", "learned"),
-    [
-        ("batch", 16),
-        ("instance", 0),
-        ("group", 16),
-        ("layer", 16),
-        ("none", 0),
-    ],
+    [("batch", 16), ("instance", 0), ("group", 16), ("layer", 16), ("none", 0)],
 )
 def test_what_a_norm_learns_and_the_bias_beside_it_make_one_shift(norm, learned):
     assert count_parameters(make_norm(norm, 8)) == learned
@@ -83,9 +76,8 @@ def test_upsampling_doubles_height_and_width(upsampling, bias):
 def test_resizing_repeats_each_pixel_before_the_convolution():
     layer = make_upsampling("resize", 8, 3, True)
     repeated = X.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
-    torch.testing.assert_close(
-        layer(X), F.conv2d(repeated, layer[1].weight, layer[1].bias, padding=1)
-    )
+    expected = F.conv2d(repeated, layer[1].weight, layer[1].bias, padding=1)
+    torch.testing.assert_close(layer(X), expected)
 
 
 def test_transposed_convolution_is_the_gradient_of_a_4x4_convolution_with_stride_2():
@@ -97,16 +89,14 @@ def test_transposed_convolution_is_the_gradient_of_a_4x4_convolution_with_stride
 
 @pytest.mark.parametrize("function", [lambda: make_norm("Batch", 8), lambda: needs_bias("Batch")])
 def test_an_unknown_norm_lists_the_known_ones(function):
-    with pytest.raises(
-        ValueError, match="norm must be one of batch, instance, group, layer, none; got 'Batch'"
-    ):
+    message = "norm must be one of batch, instance, group, layer, none; got 'Batch'"
+    with pytest.raises(ValueError, match=message):
         function()
 
 
 def test_an_unknown_upsampling_lists_the_known_ones():
-    with pytest.raises(
-        ValueError, match="upsampling must be one of transposed, resize; got 'bilinear'"
-    ):
+    message = "upsampling must be one of transposed, resize; got 'bilinear'"
+    with pytest.raises(ValueError, match=message):
         make_upsampling("bilinear", 8, 3, True)
 
 
@@ -127,19 +117,14 @@ def test_weights_start_normal_with_deviation_0_02_and_biases_at_zero(layer, mean
     count = weights.numel()
     assert abs(weights.mean() - mean) < 5 * 0.02 / count**0.5  # 5 standard errors
     assert abs(weights.std() - 0.02) < 5 * 0.02 / (2 * count) ** 0.5
-    assert (
-        abs((((weights - mean) / 0.02) ** 4).mean() - 3) < 5 * (96 / count) ** 0.5
-    )  # the kurtosis of a normal
+    kurtosis = (((weights - mean) / 0.02) ** 4).mean()
+    assert abs(kurtosis - 3) < 5 * (96 / count) ** 0.5  # a normal distribution has 3
     assert not layer.bias.any()
 
 
 def test_layers_without_weights_are_left_alone():
-    for layer in (
-        nn.InstanceNorm2d(8),
-        nn.BatchNorm2d(8, affine=False),
-        nn.Conv2d(8, 8, 1, bias=False),
-        nn.ReLU(),
-    ):
+    without_bias = nn.Conv2d(8, 8, 1, bias=False)
+    for layer in (nn.InstanceNorm2d(8), nn.BatchNorm2d(8, affine=False), without_bias, nn.ReLU()):
         layer.apply(init_weights)
 
 

@@ -1,4 +1,4 @@
-"""The objectives of D and G and the pixel losses: values, gradients, and what they refuse."""
+"""The objectives of D and G and the pixel losses: their values, gradients and errors."""
 
 import math
 
@@ -23,8 +23,8 @@ def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-# The terms of the objectives by their definitions, in plain Python: (real term of D, fake term of
-# D, G). 1 - sigma(f) is written sigma(-f), which loses no digits where sigma(f) is nearly 1.
+# The terms of the objectives as they are defined, in plain Python: (real term of D, fake term of D,
+# G). 1 - sigma(f) is written as sigma(-f), which loses no digits where sigma(f) is almost 1.
 FORMULAS = {
     "vanilla": (
         lambda r: -math.log(sigmoid(r)),
@@ -66,21 +66,19 @@ def test_d_loss_is_the_sum_of_the_real_and_the_fake_term(objective, real, fake):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @given(fake=logits)
 def test_g_loss_follows_its_formula(objective, fake):
-    expected = FORMULAS[objective][2](fake)
-    assert generator_loss(tensor(fake), objective).item() == pytest.approx(
-        expected, rel=1e-5, abs=1e-9
-    )
+    loss = generator_loss(tensor(fake), objective)
+    assert loss.item() == pytest.approx(FORMULAS[objective][2](fake), rel=1e-5, abs=1e-9)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_losses_are_means_over_all_logits_of_a_patch_map(objective):
     real, fake = torch.randn(2, 3, 1, 5, 4, dtype=torch.float64)
     real_term, fake_term, g_term = FORMULAS[objective]
-    expected_d = (
-        sum(map(real_term, real.flatten().tolist())) / 60
-        + sum(map(fake_term, fake.flatten().tolist())) / 60
-    )
-    expected_g = sum(map(g_term, fake.flatten().tolist())) / 60
+
+    def mean(term, patches) -> float:
+        return sum(map(term, patches.flatten().tolist())) / 60
+
+    expected_d, expected_g = mean(real_term, real) + mean(fake_term, fake), mean(g_term, fake)
     assert discriminator_loss(real, fake, objective).item() == pytest.approx(expected_d)
     assert generator_loss(fake, objective).item() == pytest.approx(expected_g)
 
@@ -88,11 +86,10 @@ def test_losses_are_means_over_all_logits_of_a_patch_map(objective):
 def test_vanilla_is_the_binary_cross_entropy_of_torch():
     real, fake = 5 * torch.randn(2, 4, 1, 6, 6)
     ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
-    both = F.binary_cross_entropy_with_logits(real, ones) + F.binary_cross_entropy_with_logits(
-        fake, zeros
-    )
+    cross_entropy = F.binary_cross_entropy_with_logits
+    both = cross_entropy(real, ones) + cross_entropy(fake, zeros)
     torch.testing.assert_close(discriminator_loss(real, fake), both)
-    torch.testing.assert_close(generator_loss(fake), F.binary_cross_entropy_with_logits(fake, ones))
+    torch.testing.assert_close(generator_loss(fake), cross_entropy(fake, ones))
 
 
 def test_a_d_that_cannot_tell_pays_two_ln_2_and_its_g_one():
@@ -115,10 +112,8 @@ def test_the_default_objective_is_vanilla():
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_real_and_fake_maps_may_differ_in_size(objective):
-    assert (
-        discriminator_loss(torch.zeros(1, 1, 30, 30), torch.zeros(2, 1, 14, 14), objective).shape
-        == ()
-    )
+    real, fake = torch.zeros(1, 1, 30, 30), torch.zeros(2, 1, 14, 14)
+    assert discriminator_loss(real, fake, objective).shape == ()
 
 
 # Gradients
@@ -133,36 +128,31 @@ def test_gradients_follow_the_derivatives_by_hand(objective, real, fake):
     loss_d = discriminator_loss(real_logits, fake_logits, objective)
     d_real, d_fake = torch.autograd.grad(loss_d, (real_logits, fake_logits))
     (g_fake,) = torch.autograd.grad(generator_loss(fake_logits, objective), fake_logits)
+    found = d_real.item(), d_fake.item(), g_fake.item()
     expected = (SLOPES[objective][0](real), SLOPES[objective][1](fake), SLOPES[objective][2](fake))
-    assert (d_real.item(), d_fake.item(), g_fake.item()) == pytest.approx(
-        expected, rel=1e-5, abs=1e-9
-    )
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-9)
 
 
 def test_g_still_learns_when_d_is_sure_and_nothing_overflows():
-    fake = torch.tensor(
-        [-100.0, -1000.0], requires_grad=True
-    )  # -log sigma would be infinite if taken in two steps
+    # -log sigma would be infinite here if computed in two steps
+    fake = torch.tensor([-100.0, -1000.0], requires_grad=True)
     loss = generator_loss(fake)
     loss.backward()
     assert loss.item() == pytest.approx(550)
-    assert fake.grad.tolist() == pytest.approx([-0.5, -0.5])  # each -1, over a mean of two
+    assert fake.grad.tolist() == pytest.approx([-0.5, -0.5])  # -1 each, divided by the mean's two
 
 
 def test_d_loss_stays_finite_when_d_is_surely_wrong():
-    assert discriminator_loss(
-        torch.tensor([-1000.0]), torch.tensor([1000.0])
-    ).item() == pytest.approx(2000)
+    loss = discriminator_loss(torch.tensor([-1000.0]), torch.tensor([1000.0]))
+    assert loss.item() == pytest.approx(2000)
 
 
 # Pixel losses
 
 
 def test_pixel_losses_are_means_of_differences():
-    fake_b, real_b = (
-        torch.tensor([[[[0.0, 1.0], [-1.0, 0.5]]]]),
-        torch.tensor([[[[0.0, -1.0], [-0.5, 0.5]]]]),
-    )
+    fake_b = torch.tensor([[[[0.0, 1.0], [-1.0, 0.5]]]])
+    real_b = torch.tensor([[[[0.0, -1.0], [-0.5, 0.5]]]])
     assert pixel_loss(fake_b, real_b, "l1").item() == pytest.approx((0 + 2 + 0.5 + 0) / 4)
     assert pixel_loss(fake_b, real_b, "l2").item() == pytest.approx((0 + 4 + 0.25 + 0) / 4)
     assert pixel_loss(fake_b, real_b, "none").item() == 0
@@ -207,9 +197,8 @@ def test_shapes_that_would_be_broadcast_are_refused(kind):
     ],
 )
 def test_an_unknown_objective_is_named_with_the_allowed_ones(call):
-    with pytest.raises(
-        ValueError, match="objective must be one of vanilla, lsgan, hinge, wasserstein; got 'lsgna'"
-    ):
+    message = "objective must be one of vanilla, lsgan, hinge, wasserstein; got 'lsgna'"
+    with pytest.raises(ValueError, match=message):
         call()
 
 

@@ -1,4 +1,4 @@
-"""Hygiene of the notebooks: what a reader sees is whole, ran in order, and says what the library says."""
+"""Hygiene of the notebooks: complete, executed in order, and in agreement with the library."""
 
 import ast
 import re
@@ -23,9 +23,8 @@ TEACHES = {
     "10_cyclegan": {"cyclegan", "resnet"},
     "12_scaling_up": {"engine", "costs", "devices"},
 }
-LONG_CELLS = {
-    "03_unet_generator": 1
-}  # notebook: how many cells may exceed 25 lines (there: the class U-Net, whole)
+# How many cells of a notebook may exceed 25 lines: here the one with the whole class UNet.
+LONG_CELLS = {"03_unet_generator": 1}
 SECTIONS = [
     "What you will be able to do",
     "Exercises",
@@ -66,9 +65,8 @@ def test_every_notebook_of_the_plan_is_there():
 
 @each_notebook
 def test_cells_ran_once_in_order(path):
-    assert [cell.execution_count for cell in code_cells(path)] == list(
-        range(1, len(code_cells(path)) + 1)
-    )
+    counts = [cell.execution_count for cell in code_cells(path)]
+    assert counts == list(range(1, len(counts) + 1))
 
 
 @each_notebook
@@ -84,10 +82,8 @@ def test_no_output_is_an_error_a_warning_or_a_widget(path):
 def test_no_machine_path_in_cells_or_outputs(path):
     found = [ABSOLUTE_PATH.search(cell.source) for cell in read(path).cells]
     for output in outputs(path):
-        texts = [
-            output.get("text", ""),
-            *(str(v) for k, v in output.get("data", {}).items() if k.startswith("text")),
-        ]
+        data = output.get("data", {}).items()
+        texts = [output.get("text", ""), *(str(v) for k, v in data if k.startswith("text"))]
         found += [ABSOLUTE_PATH.search(text) for text in texts]
     assert not any(found), [match.group() for match in found if match]
 
@@ -98,9 +94,7 @@ def test_every_picture_says_in_words_what_it_shows(path):
     assert pictures, "a lesson without a figure"
     for picture in pictures:
         alt = picture.metadata["image/png"]["alt"]
-        assert len(alt) > 30 and " ".join(picture.data["text/plain"].split()) == " ".join(
-            alt.split()
-        )
+        assert len(alt) > 30 and picture.data["text/plain"].split() == alt.split()
 
 
 @each_notebook
@@ -156,15 +150,12 @@ def test_notebook_imports_the_module_that_it_teaches(path):
 
 
 def definitions(source):
-    """Return {name: canonical code} of the functions and classes at the top level of a source, docstrings aside."""
-    found = {}
+    """Return {name: canonical code} of the top-level functions and classes, minus docstrings."""
+    kinds, found = (ast.FunctionDef, ast.ClassDef), {}
     for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, kinds):
             for inner in ast.walk(node):
-                if (
-                    isinstance(inner, ast.FunctionDef | ast.ClassDef)
-                    and ast.get_docstring(inner) is not None
-                ):
+                if isinstance(inner, kinds) and ast.get_docstring(inner) is not None:
                     inner.body = inner.body[1:] or [ast.Pass()]
             found[node.name] = ast.unparse(node)
     return found
@@ -177,14 +168,11 @@ def test_definition_of_a_library_name_is_the_library_s_own():
             library.setdefault(name, {})[module.stem] = code
     shared = 0
     for path in NOTEBOOKS:
-        for name, code in definitions(
-            "\n\n".join(cell.source for cell in code_cells(path))
-        ).items():
+        source = "\n\n".join(cell.source for cell in code_cells(path))
+        for name, code in definitions(source).items():
             if name in library:
                 shared += 1
-                assert code in library[name].values(), (
-                    f"{path.name} and pix2pix_lib define {name} differently"
-                )
+                assert code in library[name].values(), f"{path.name} defines another {name}"
     assert shared >= 5  # the comparison has something to compare
 
 

@@ -1,4 +1,4 @@
-"""The package as pip installs it: from a wheel or in place, used from a folder of its own."""
+"""The package as pip installs it, from a wheel or in place, and used from another folder."""
 
 import email
 import os
@@ -30,7 +30,7 @@ def pip(*arguments, python=sys.executable):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A copy of what git knows of, so that building leaves nothing behind here."""
+    """A copy of the files that git tracks, so that building leaves nothing behind here."""
     folder = tmp_path_factory.mktemp("source")
     for file in tracked_files():
         copy = folder / file.relative_to(ROOT)
@@ -49,7 +49,7 @@ def wheel(source, tmp_path_factory):
 
 @pytest.fixture
 def environment(tmp_path):
-    """A fresh environment that sees the packages of this one, but not the course."""
+    """A fresh environment with access to this one's packages, but without the course."""
     folder = tmp_path / "environment"
     venv.create(folder, with_pip=False, symlinks=os.name != "nt")
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
@@ -105,8 +105,10 @@ def test_installed_course_trains_and_translates_from_another_folder(
     pip("--python", environment, "install", *WITHOUT_NETWORK, *target)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    where = "import pix2pix_lib, pix2pix_lib.files as f\n" \
-            "print(pix2pix_lib.__file__, f.course_data(), f.generated_data(), sep='\\n')"  # fmt: skip
+    where = (
+        "import pix2pix_lib, pix2pix_lib.files as f\n"
+        "print(pix2pix_lib.__file__, f.course_data(), f.generated_data(), sep='\\n')"
+    )
     package, data, generated = run(environment, "-c", where, cwd=elsewhere)
     assert str(ROOT) not in package
     sample = Path(data) / "sample"
@@ -118,15 +120,16 @@ def test_installed_course_trains_and_translates_from_another_folder(
 
     programs = environment.parent
     tiny = "--image-size 32 --depth 4 --base-channels 4 --disc-channels 4 --disc-layers 1"
-    run(programs / "pix2pix-train", "--data", sample, "--out", "run", "--epochs", "1",
-        "--precision", "float32", *tiny.split(), cwd=elsewhere)  # fmt: skip
-    said = run(programs / "pix2pix-translate", "--weights", "run/generator.safetensors",
-               "--input", sample / "val" / "0001.jpg", "--out", "results", cwd=elsewhere)  # fmt: skip
+    flags = f"--out run --epochs 1 --precision float32 {tiny}"
+    run(programs / "pix2pix-train", "--data", sample, *flags.split(), cwd=elsewhere)
+    photo, flags = sample / "val" / "0001.jpg", "--weights run/generator.safetensors --out results"
+    said = run(programs / "pix2pix-translate", "--input", photo, *flags.split(), cwd=elsewhere)
     assert said[-1].startswith("results: 1 written")
     snapshot = "from pix2pix_lib import load_snapshot; print(load_snapshot().percent)"
     assert run(environment, "-c", snapshot, cwd=elsewhere) == ["100"]
-    missing = "from pix2pix_lib.environment import missing_requirements\n" \
-              "print(missing_requirements())"  # fmt: skip
+    missing = (
+        "from pix2pix_lib.environment import missing_requirements\nprint(missing_requirements())"
+    )
     assert run(environment, "-c", missing, cwd=elsewhere) == ["[]"]
 
 
@@ -159,8 +162,8 @@ def test_package_exports_what_people_use_and_imports_it_late():
 
 
 def test_this_environment_has_no_other_version_of_the_course_installed():
-    """It would hide a file that a clean clone lacks."""
+    """Another version would hide that a clean clone lacks a file."""
     try:
         assert metadata("pix2pix-course")["Version"] == pix2pix_lib.__version__
     except PackageNotFoundError:
-        return  # as README's commands have it
+        return  # the case with the README's commands

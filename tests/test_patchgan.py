@@ -1,4 +1,4 @@
-"""The patch discriminator: its parameters, its maps, its layers, and what it refuses."""
+"""The patch discriminator: its parameters, maps, layers and errors."""
 
 import itertools
 
@@ -17,7 +17,10 @@ def convolutions(network: nn.Module) -> list[nn.Conv2d]:
 
 
 def map_side(side: int, layers: int) -> int:
-    """Return the side of the map, by floor((n + 2p - k) / s) + 1 with k = 4, p = 1: halvings, then twice minus one."""
+    """Return the side of the map: halved by each layer, then one less by each of the last two.
+
+    That is floor((n + 2p - k) / s) + 1 with k = 4 and p = 1.
+    """
     return side // 2**layers - 2 if layers else side
 
 
@@ -44,7 +47,7 @@ def test_parameters_of_cyclegans_discriminator():
 def test_parameters_follow_from_kernels_and_channels(norm):
     widths = [6, 64, 128, 256, 512, 1]
     weights = sum(16 * before * after for before, after in itertools.pairwise(widths))
-    between = 128 + 256 + 512  # each has a bias, or the scale and shift of a norm instead
+    between = 128 + 256 + 512  # each channel has a bias, or a norm's scale and shift instead
     bias_or_norm = between if norm in ("none", "instance") else 2 * between
     assert count_parameters(PatchDiscriminator(norm=norm)) == weights + 64 + 1 + bias_or_norm
 
@@ -56,7 +59,7 @@ def test_parameters_follow_from_kernels_and_channels(norm):
 def test_map_shape_for_every_depth_and_size(layers):
     discriminator = PatchDiscriminator(base_channels=2, layers=layers)
     sides = {size: map_side(size, layers) for size in SIZES if map_side(size, layers) >= 1}
-    assert len(sides) >= 3  # the deepest judges cannot take the smallest pictures
+    assert len(sides) >= 3  # the deepest discriminators cannot take the smallest images
     for size, expected in sides.items():
         pair = torch.zeros(2, 3, size, size)
         with torch.no_grad():
@@ -91,15 +94,8 @@ def test_strides_and_channels_are_c64_c128_c256_c512():
 
 
 def test_channels_stop_at_eight_times_the_first():
-    assert [c.out_channels for c in convolutions(PatchDiscriminator(layers=5))] == [
-        64,
-        128,
-        256,
-        512,
-        512,
-        512,
-        1,
-    ]
+    convs = convolutions(PatchDiscriminator(layers=5))
+    assert [c.out_channels for c in convs] == [64, 128, 256, 512, 512, 512, 1]
 
 
 def test_the_pixel_discriminator_has_only_1x1_kernels():
@@ -113,20 +109,15 @@ def test_the_pixel_discriminator_has_only_1x1_kernels():
 )
 @pytest.mark.parametrize("layers", [0, 1, 3])
 def test_the_first_block_has_no_norm_and_the_ones_between_do(layers, norm, kind):
-    leaves = [
-        m
-        for m in PatchDiscriminator(layers=layers, norm=norm).modules()
-        if isinstance(m, nn.Conv2d | kind)
-    ]
-    kinds = [type(leaf) for leaf in leaves]
+    modules = PatchDiscriminator(layers=layers, norm=norm).modules()
+    kinds = [type(module) for module in modules if isinstance(module, nn.Conv2d | kind)]
     assert kinds == [nn.Conv2d, *[nn.Conv2d, kind] * max(layers, 1), nn.Conv2d]
 
 
 @pytest.mark.parametrize("layers", [0, 3])
 def test_convolutions_have_a_bias_unless_batch_norm_follows(layers):
-    assert all(
-        c.bias is not None for c in convolutions(PatchDiscriminator(layers=layers, norm="instance"))
-    )
+    convs = convolutions(PatchDiscriminator(layers=layers, norm="instance"))
+    assert all(c.bias is not None for c in convs)
     convs = convolutions(PatchDiscriminator(layers=layers, norm="batch"))
     assert convs[0].bias is not None
     assert all(c.bias is None for c in convs[1:-1])
@@ -162,9 +153,8 @@ def test_input_and_image_are_joined_in_this_order():
     discriminator = PatchDiscriminator(base_channels=2, norm="none")
     real_a, real_b = torch.randn(2, 2, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(
-            discriminator(real_a, real_b), discriminator(torch.cat([real_a, real_b], dim=1))
-        )
+        joined = discriminator(torch.cat([real_a, real_b], dim=1))
+        assert torch.equal(discriminator(real_a, real_b), joined)
         assert not torch.equal(discriminator(real_a, real_b), discriminator(real_b, real_a))
 
 
@@ -176,10 +166,9 @@ def test_a_conditioned_judge_tells_one_photo_beside_two_inputs_apart():
 
 
 def test_grey_input_and_colour_image_make_four_channels():
+    real_a, real_b = torch.zeros(1, 1, 64, 64), torch.zeros(1, 3, 64, 64)
     with torch.no_grad():
-        logits = PatchDiscriminator(4, base_channels=2)(
-            torch.zeros(1, 1, 64, 64), torch.zeros(1, 3, 64, 64)
-        )
+        logits = PatchDiscriminator(4, base_channels=2)(real_a, real_b)
     assert logits.shape == (1, 1, 6, 6)
 
 
@@ -187,25 +176,22 @@ def test_grey_input_and_colour_image_make_four_channels():
 
 
 def test_wrong_channels_are_refused_with_both_numbers():
-    with pytest.raises(
-        ValueError, match=r"expected 6 channels in all \(input and image\); got 3 from 1 image"
-    ):
+    message = r"expected 6 channels in all \(input and image\); got 3 from 1 image"
+    with pytest.raises(ValueError, match=message):
         PatchDiscriminator(base_channels=2)(torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match=r"expected 3 channels .* got 6 from 2 image"):
         PatchDiscriminator(3, base_channels=2)(*torch.zeros(2, 1, 3, 64, 64))
 
 
 def test_images_of_two_sizes_are_refused_with_both_shapes():
-    with pytest.raises(
-        ValueError, match=r"must have one size; got \[\(1, 3, 64, 64\), \(1, 3, 64, 32\)\]"
-    ):
+    message = r"must have one size; got \[\(1, 3, 64, 64\), \(1, 3, 64, 32\)\]"
+    with pytest.raises(ValueError, match=message):
         PatchDiscriminator(base_channels=2)(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 32))
 
 
 def test_negative_layers_and_unknown_norms_are_refused():
     with pytest.raises(ValueError, match=r"layers must be 0 .* or more; got -1"):
         PatchDiscriminator(layers=-1)
-    with pytest.raises(
-        ValueError, match="norm must be one of batch, instance, group, layer, none; got 'spectral'"
-    ):
+    message = "norm must be one of batch, instance, group, layer, none; got 'spectral'"
+    with pytest.raises(ValueError, match=message):
         PatchDiscriminator(norm="spectral")

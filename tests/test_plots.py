@@ -1,4 +1,4 @@
-"""Figures: how many pictures, boxes, arrows and curves they hold, and what is said where nothing can be shown."""
+"""Figures: the pictures, boxes, arrows and curves in them, and the text that describes them."""
 
 import io
 import math
@@ -63,9 +63,7 @@ def test_a_diagram_of_a_network_without_skips_has_no_skip_arrows():
 def test_a_diagram_names_every_shape_and_the_channels_that_a_skip_adds():
     rows = rows_of(size=(32, 96), depth=3)
     labels = texts(plots.unet_diagram(rows))
-    assert (
-        labels.count("4 x 16 x 48") == 2
-    )  # after the first halving, and after the last but one doubling
+    assert labels.count("4 x 16 x 48") == 2  # after the first halving and the last doubling but one
     assert labels.count("3 x 32 x 96") == 2  # the input and the output
     assert [label for label in labels if label.startswith("+")] == ["+8", "+4"]
 
@@ -75,12 +73,9 @@ def test_boxes_grow_with_the_image_and_with_the_channels():
     heights = [drawn[f"downs.{level}"].get_height() for level in range(6)]
     assert heights == sorted(heights, reverse=True)
     assert len(set(heights)) == 6
-    assert (
-        drawn["downs.0"].get_width() < drawn["downs.1"].get_width() < drawn["downs.3"].get_width()
-    )
-    assert (
-        drawn["downs.3"].get_width() == drawn["downs.4"].get_width()
-    )  # eight times the start is the most
+    widths = [drawn[f"downs.{level}"].get_width() for level in range(6)]
+    assert widths[0] < widths[1] < widths[3]
+    assert widths[3] == widths[4]  # channels stop at eight times the first
 
 
 def test_a_diagram_says_how_many_parameters_there_are():
@@ -105,21 +100,20 @@ def test_the_labels_of_a_deep_diagram_do_not_overlap(depth):
 
 def test_a_grid_has_a_place_for_each_image_and_leaves_the_rest_of_a_short_row_empty():
     image = torch.zeros(3, 8, 8)
-    figure = plots.image_grid(
-        [[image, image, image], [image]], ["one", "two", "three"], ["upper", "lower"]
-    )
+    rows = [[image, image, image], [image]]
+    figure = plots.image_grid(rows, ["one", "two", "three"], ["upper", "lower"])
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 1]
     assert [axes.get_title() for axes in figure.axes] == ["one", "two", "three", ""]
     assert [figure.axes[0].get_ylabel(), figure.axes[3].get_ylabel()] == ["upper", "lower"]
 
 
 def rendered(figure: Figure) -> np.ndarray:
-    """Return the pixels of a figure as a notebook shows it, (H, W, 3)."""
+    """Return the pixels of a figure as shown in a notebook, (H, W, 3)."""
     return np.asarray(Image.open(io.BytesIO(plots.to_png(figure))).convert("RGB"))
 
 
 def places_of(image: torch.Tensor, scale: int, pixels: np.ndarray) -> list[tuple[int, int]]:
-    """Return where an image stands among pixels, exactly, each of its own `scale` pixels wide."""
+    """Return where an image, enlarged `scale` times, occurs exactly in some pixels."""
     wanted = plots.to_uint8(image).permute(1, 2, 0).numpy().repeat(scale, 0).repeat(scale, 1)
     windows = np.lib.stride_tricks.sliding_window_view(pixels, wanted.shape)[:, :, 0]
     corners = np.argwhere((windows[:, :, 0, 0] == wanted[0, 0]).all(-1))
@@ -164,7 +158,7 @@ def test_images_of_different_sizes_share_a_grid():
 
 
 def test_label_maps_keep_their_exact_colours_beside_photos():
-    """With 256 colours for a whole figure, deco had once the colour of molding."""
+    """With 256 colours for a whole figure, deco once had the colour of molding."""
     labels, photos = (torch.stack(side) for side in zip(*(facade_tensors(s) for s in range(6))))
     pixels = rendered(plots.samples(labels, photos, photos))
     for image in [*labels, *photos]:
@@ -224,7 +218,7 @@ def test_loss_curves_hold_every_loss_and_the_line_of_a_d_that_cannot_tell():
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_curves_show_the_undecided_d_of_their_own_objective(objective):
-    """Half of both terms where real and generated images get the same logit, the best D can do."""
+    """It is half of both terms at the best logit that real and generated images can share."""
     logits = torch.linspace(-3, 3, 601).reshape(-1, 1)
     losses = [0.5 * discriminator_loss(x, x, objective) for x in logits]
     history = [StepRecord(0, step, 0.4, 0.6, 0.2) for step in range(9)]
@@ -233,16 +227,15 @@ def test_curves_show_the_undecided_d_of_their_own_objective(objective):
 
 
 def test_losses_below_zero_are_not_hidden():
-    """Hinge and Wasserstein have such."""
+    """The hinge and Wasserstein objectives have such losses."""
     history = [StepRecord(0, step, 0.5, -2.0 - step, 0.25) for step in range(40)]
     left, right = plots.loss_curves(history, pix2pix_panels("hinge")).axes
     assert left.get_ylim()[0] < -41 and right.get_ylim()[0] == 0
 
 
 def test_loss_curves_of_cyclegan_hold_all_eight_losses():
-    history = [
-        CycleRecord(0, step, *(float(number + step) for number in range(8))) for step in range(5)
-    ]
+    losses = [[float(number + step) for number in range(8)] for step in range(5)]
+    history = [CycleRecord(0, step, *losses[step]) for step in range(5)]
     small = {"image_size": 32, "base_channels": 2, "disc_channels": 2, "disc_layers": 1}
     trainer = make_cyclegan(system_config("cyclegan", blocks=1, **small))
     left, right = plots.loss_curves(history, trainer.loss_panels()).axes
@@ -273,30 +266,12 @@ def test_step_is_described_by_its_losses():
 def test_a_cycle_diagram_holds_every_image_and_network_by_its_name_in_the_library():
     figure = plots.cycle_diagram("day", "night")
     found = [patch.get_gid() for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
-    row_a = [
-        "real_a",
-        "generator_ab",
-        "fake_b",
-        "generator_ba",
-        "rec_a",
-        "real_b",
-        "discriminator_b",
-    ]
-    row_b = [
-        "real_b",
-        "generator_ba",
-        "fake_a",
-        "generator_ab",
-        "rec_b",
-        "real_a",
-        "discriminator_a",
-    ]
-    assert found == row_a + row_b
+    row_a = "real_a generator_ab fake_b generator_ba rec_a real_b discriminator_b"
+    row_b = "real_b generator_ba fake_a generator_ab rec_b real_a discriminator_a"
+    assert found == row_a.split() + row_b.split()
     assert {name for name in found if name in texts(figure)} == set(found)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "images of day",
-        "images of night",
-    ]
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["images of day", "images of night"]
 
 
 def test_images_of_one_domain_have_one_colour_and_each_loss_its_line():

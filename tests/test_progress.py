@@ -9,7 +9,7 @@ from pix2pix_lib import progress
 
 
 class Handle:
-    """Stands for the place of an output in a notebook: remembers what was shown there."""
+    """A stand-in for an output's place in a notebook that remembers what was shown there."""
 
     def __init__(self, bundle):
         self.shown = [bundle]
@@ -20,7 +20,7 @@ class Handle:
 
 @pytest.fixture
 def handles(monkeypatch):
-    """Act as if this were a notebook; gives the list of places that output went to."""
+    """Pretend to be in a notebook; the fixture lists the places that output went to."""
     places = []
 
     def display(bundle, raw, display_id):
@@ -50,10 +50,8 @@ def test_in_a_notebook_the_bar_is_one_line_renewed_in_place(handles):
     (place,) = handles
     assert place.shown[0]["text/plain"].startswith("epoch <1>: 0 of 3")
     assert re.fullmatch(r"epoch <1>: 3 of 3, \d+ s, L1 0\.5", place.shown[-1]["text/plain"])
-    assert (
-        'value="3" max="3"' in place.shown[-1]["text/html"]
-        and "<1>" not in place.shown[-1]["text/html"]
-    )
+    html = place.shown[-1]["text/html"]
+    assert 'value="3" max="3"' in html and "<1>" not in html
 
 
 def test_notebook_bar_is_redrawn_four_times_a_second_at_most(handles, monkeypatch):

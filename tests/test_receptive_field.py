@@ -1,6 +1,7 @@
-"""The receptive field by three ways on every discriminator of the course, the boxes of patches, and the errors."""
+"""The receptive field of every discriminator in three ways, boxes of patches, and errors."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -23,10 +24,9 @@ from pix2pix_lib.receptive_field import (
 
 
 def chain(*layers: nn.Module) -> nn.Sequential:
-    """Put a LeakyReLU after every layer but the last."""
-    return nn.Sequential(
-        *(module for layer in layers[:-1] for module in (layer, nn.LeakyReLU(0.2))), layers[-1]
-    )
+    """Put a LeakyReLU after every layer except the last."""
+    activated = [module for layer in layers[:-1] for module in (layer, nn.LeakyReLU(0.2))]
+    return nn.Sequential(*activated, layers[-1])
 
 
 def conv(
@@ -36,85 +36,38 @@ def conv(
 
 
 def instance3x3() -> nn.Module:
-    return chain(
-        conv(3, 2, channels=(6, 4)), *(conv(3, 2) for _ in range(3)), conv(3, channels=(4, 1))
-    )
+    first = conv(3, 2, channels=(6, 4))
+    return chain(first, *(conv(3, 2) for _ in range(3)), conv(3, channels=(4, 1)))
 
 
 def upsample4x4() -> nn.Module:
-    last = nn.Sequential(
-        nn.ZeroPad2d((1, 0, 1, 0)), conv(4, channels=(4, 1))
-    )  # left 1, right 0, top 1, bottom 0
+    pad = nn.ZeroPad2d((1, 0, 1, 0))  # left 1, right 0, top 1, bottom 0
+    last = nn.Sequential(pad, conv(4, channels=(4, 1)))
     return chain(conv(4, 2, channels=(6, 4)), *(conv(4, 2) for _ in range(3)), last)
 
 
 def shallow() -> nn.Module:
-    """4x4 convolutions that keep the size but for the stride: at stride 1 one zero before and two behind."""
+    """4x4 convolutions; those of stride 1 keep the size, with one zero before and two after."""
     pad = nn.ZeroPad2d((1, 2, 1, 2))
     same = nn.Sequential(pad, conv(4, padding=0))
     last = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), conv(4, padding=0, channels=(4, 1)))
     return chain(conv(4, 2, channels=(6, 4)), conv(4, 2), conv(4, 2), same, last)
 
 
-# name: (network on 6 channels, kernels, strides, size and stride of the field, start of output 0,
-# map side at 256)
+def patch(**options) -> partial[PatchDiscriminator]:
+    return partial(PatchDiscriminator, base_channels=4, **options)
+
+
+# The network on 6 channels, its kernels and strides, the size and stride of its field, where the
+# field of output 0 starts, and the side of the map at 256.
 DISCRIMINATORS = {
-    "pixel": (
-        lambda: PatchDiscriminator(base_channels=4, layers=0),
-        [1] * 3,
-        [1] * 3,
-        (1, 1),
-        0,
-        256,
-    ),
-    "16x16": (
-        lambda: PatchDiscriminator(base_channels=4, layers=1),
-        [4] * 3,
-        [2, 1, 1],
-        (16, 2),
-        -5,
-        126,
-    ),
-    "34x34": (
-        lambda: PatchDiscriminator(base_channels=4, layers=2),
-        [4] * 4,
-        [2, 2, 1, 1],
-        (34, 4),
-        -11,
-        62,
-    ),
-    "paper": (
-        lambda: PatchDiscriminator(base_channels=4),
-        [4] * 5,
-        [2, 2, 2, 1, 1],
-        (70, 8),
-        -23,
-        30,
-    ),
-    "142x142": (
-        lambda: PatchDiscriminator(base_channels=4, layers=4),
-        [4] * 6,
-        [2] * 4 + [1, 1],
-        (142, 16),
-        -47,
-        14,
-    ),
-    "286x286": (
-        lambda: PatchDiscriminator(base_channels=4, layers=5),
-        [4] * 7,
-        [2] * 5 + [1, 1],
-        (286, 32),
-        -95,
-        6,
-    ),
-    "cyclegan": (
-        lambda: PatchDiscriminator(base_channels=4, norm="instance"),
-        [4] * 5,
-        [2, 2, 2, 1, 1],
-        (70, 8),
-        -23,
-        30,
-    ),
+    "pixel": (patch(layers=0), [1] * 3, [1] * 3, (1, 1), 0, 256),
+    "16x16": (patch(layers=1), [4] * 3, [2, 1, 1], (16, 2), -5, 126),
+    "34x34": (patch(layers=2), [4] * 4, [2, 2, 1, 1], (34, 4), -11, 62),
+    "paper": (patch(), [4] * 5, [2, 2, 2, 1, 1], (70, 8), -23, 30),
+    "142x142": (patch(layers=4), [4] * 6, [2] * 4 + [1, 1], (142, 16), -47, 14),
+    "286x286": (patch(layers=5), [4] * 7, [2] * 5 + [1, 1], (286, 32), -95, 6),
+    "cyclegan": (patch(norm="instance"), [4] * 5, [2, 2, 2, 1, 1], (70, 8), -23, 30),
     "instance3x3": (instance3x3, [3] * 5, [2, 2, 2, 2, 1], (63, 16), -31, 16),
     "upsample4x4": (upsample4x4, [4] * 5, [2, 2, 2, 2, 1], (94, 16), -47, 16),
     "shallow": (shallow, [4] * 5, [2, 2, 2, 1, 1], (70, 8), -23, 32),
@@ -141,10 +94,8 @@ def test_first_way_the_recurrence_over_the_layers(name):
 def test_second_way_the_closed_form(name):
     network, kernels, strides, (size, stride), _, _ = DISCRIMINATORS[name]
     layers = [layer for layer in spatial_layers(network()) if layer.name == "Conv2d"]
-    assert ([layer.kernel for layer in layers], [layer.stride for layer in layers]) == (
-        kernels,
-        strides,
-    )
+    assert [layer.kernel for layer in layers] == kernels
+    assert [layer.stride for layer in layers] == strides
     assert 1 + sum((k - 1) * math.prod(strides[:index]) for index, k in enumerate(kernels)) == size
     assert math.prod(strides) == stride
 
@@ -163,41 +114,31 @@ def test_map_at_256(name):
         assert network()(torch.zeros(1, 6, 256, 256)).shape == (1, 1, side, side)
 
 
+SHAPES = st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(0, 2))
+
+
 @settings(max_examples=15, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(0, 2)), min_size=1, max_size=4
-    )
-)
+@given(st.lists(SHAPES, min_size=1, max_size=4))
 def test_recurrence_and_gradient_agree_on_random_chains(shapes):
-    network = chain(
-        *(conv(k, min(s, k), min(p, k - 1), (1, 1)) for k, s, p in shapes)
-    )  # no pixel is left out
+    # No stride exceeds its kernel, so that no pixel is left out.
+    network = chain(*(conv(k, min(s, k), min(p, k - 1), (1, 1)) for k, s, p in shapes))
     torch.manual_seed(0)
     assert measured_receptive_field(network, in_channels=1, side=128) == receptive_field(network)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 def test_same_padding_puts_the_odd_pixel_behind():
-    network = nn.Sequential(
-        conv(4, padding="same", channels=(1, 1)), conv(5, padding="same", channels=(1, 1))
-    )
-    assert (
-        receptive_field(network)
-        == ReceptiveField(8, 1, -3)
-        == measured_receptive_field(network, 1, side=64)
-    )
+    even, odd = (conv(kernel, padding="same", channels=(1, 1)) for kernel in (4, 5))
+    network = nn.Sequential(even, odd)
+    assert receptive_field(network) == ReceptiveField(8, 1, -3)
+    assert measured_receptive_field(network, 1, side=64) == ReceptiveField(8, 1, -3)
 
 
 def test_dilation_widens_the_kernel():
-    network = nn.Sequential(
-        nn.Conv2d(1, 1, 3, dilation=3, padding=3), nn.Conv2d(1, 1, 3, dilation=2, padding="same")
-    )
-    assert (
-        receptive_field(network)
-        == ReceptiveField(11, 1, -5)
-        == measured_receptive_field(network, 1, side=64)
-    )
+    first = nn.Conv2d(1, 1, 3, dilation=3, padding=3)
+    network = nn.Sequential(first, nn.Conv2d(1, 1, 3, dilation=2, padding="same"))
+    assert receptive_field(network) == ReceptiveField(11, 1, -5)
+    assert measured_receptive_field(network, 1, side=64) == ReceptiveField(11, 1, -5)
 
 
 def test_pooling_counts_like_a_convolution():
@@ -208,10 +149,8 @@ def test_pooling_counts_like_a_convolution():
 
 
 def test_norms_and_activations_do_not_count():
-    plain, dressed = (
-        nn.Conv2d(1, 2, 3),
-        nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Tanh(), nn.Dropout()),
-    )
+    plain = nn.Conv2d(1, 2, 3)
+    dressed = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Tanh(), nn.Dropout())
     assert receptive_field(plain) == receptive_field(dressed) == ReceptiveField(3, 1, 0)
 
 
@@ -220,11 +159,8 @@ def test_without_padding_in_the_last_two_layers_only_the_places_change():
         down = (conv(4, 2, channels=(6, 4)), conv(4, 2), conv(4, 2))
         return chain(*down, conv(4, 1, padding), conv(4, 1, padding, (4, 1)))
 
-    assert (
-        receptive_field(last_two(0))
-        == ReceptiveField(70, 8, -7)
-        == measured_receptive_field(last_two(0), 6)
-    )
+    assert receptive_field(last_two(0)) == ReceptiveField(70, 8, -7)
+    assert measured_receptive_field(last_two(0), 6) == ReceptiveField(70, 8, -7)
     assert receptive_field(last_two(1)) == ReceptiveField(70, 8, -23)
     with torch.no_grad():
         assert last_two(0)(torch.zeros(1, 6, 256, 256)).shape[-1] == 26
@@ -255,12 +191,8 @@ def test_24_by_24_of_the_30_by_30_patches_lie_inside(field):
 
 def test_a_box_that_fills_the_image_is_inside_and_one_pixel_more_is_not():
     assert PixelBox(0, 0, 20, 30).is_inside(20, 30)
-    for box in (
-        PixelBox(-1, 0, 20, 30),
-        PixelBox(0, -1, 20, 30),
-        PixelBox(0, 0, 21, 30),
-        PixelBox(0, 0, 20, 31),
-    ):
+    for sides in ((-1, 0, 20, 30), (0, -1, 20, 30), (0, 0, 21, 30), (0, 0, 20, 31)):
+        box = PixelBox(*sides)
         assert not box.is_inside(20, 30)
         assert box.clipped(20, 30) == PixelBox(0, 0, 20, 30)
 
@@ -288,13 +220,9 @@ def test_the_footprint_of_a_clipped_patch_is_the_clipped_box(field):
 
 @pytest.mark.parametrize(
     ("norm", "training", "reaches_all"),
-    [
-        ("none", True, False),
-        ("batch", False, False),
-        ("batch", True, True),
-        ("instance", True, True),
-    ],
-)
+    [("none", True, False), ("batch", False, False), ("batch", True, True),
+     ("instance", True, True)],
+)  # fmt: skip
 def test_statistics_of_the_image_spread_the_footprint_over_all_of_it(
     field, norm, training, reaches_all
 ):
@@ -312,9 +240,8 @@ def test_convolutions_only_is_linear_and_leaves_the_network_as_it_was():
     assert [type(module) for module in network.modules()] == before
     with torch.no_grad():
         zero = linear(torch.zeros_like(image))
-        torch.testing.assert_close(
-            linear(2 * image) - zero, 2 * (linear(image) - zero), rtol=1e-3, atol=1e-6
-        )
+        once, twice = linear(image) - zero, linear(2 * image) - zero
+        torch.testing.assert_close(twice, 2 * once, rtol=1e-3, atol=1e-6)
 
 
 def test_the_footprint_leaves_image_and_weights_without_gradients():
@@ -359,9 +286,8 @@ def test_layers_that_treat_the_axes_differently_are_refused(layer, what):
 
 @pytest.mark.parametrize("side", [64, 80])
 def test_an_image_that_is_too_small_to_measure_in_is_refused(side):
-    with pytest.raises(
-        ValueError, match=f"does not fit into an image of {side} pixels; measure with a larger side"
-    ):
+    message = f"does not fit into an image of {side} pixels; measure with a larger side"
+    with pytest.raises(ValueError, match=message):
         measured_receptive_field(PatchDiscriminator(base_channels=2), 6, side=side)
 
 

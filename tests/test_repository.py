@@ -1,4 +1,4 @@
-"""What the repository promises as a whole: commands, requirements, and what must never go in."""
+"""Promises of the repository as a whole: its commands, its requirements, what it never holds."""
 
 import re
 import shutil
@@ -27,20 +27,16 @@ def tracked_files():
 def test_ci_runs_the_test_command_of_the_readme():
     commands = re.findall(r"^python3 -m venv .*pytest$", README, re.MULTILINE)
     assert len(commands) == 1
-    pattern = re.search(
-        r"sed -n '([^']*)'", (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    ).group(1)
-    found = subprocess.run(
-        ["sed", "-n", pattern, "README.md"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    pattern = re.search(r"sed -n '([^']*)'", script).group(1)
+    sed = ["sed", "-n", pattern, "README.md"]
+    found = subprocess.run(sed, cwd=ROOT, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == commands[0]
 
 
 def requirements(name):
-    lines = [
-        line.split("#")[0].strip()
-        for line in (ROOT / name).read_text(encoding="utf-8").splitlines()
-    ]
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lines = [line.split("#")[0].strip() for line in text.splitlines()]
     found = [Requirement(line) for line in lines if line and not line.startswith("-r")]
     assert found
     return found
@@ -64,25 +60,19 @@ def test_colab_s_versions_meet_the_lower_bounds():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            [],
-            "error: Colab runs Python 3.13, and none is on PATH or in pyenv; install it, e.g. pyenv install 3.13\n",
-        ),
+        ([], "error: Colab runs Python 3.13, and none is on PATH or in pyenv; "
+             "install it, e.g. pyenv install 3.13\n"),
         (["tests"], "error: expected no argument or 'test'; got 'tests'\n"),
     ],
-)
+)  # fmt: skip
 def test_colab_environment_says_in_one_line_what_it_lacks(tmp_path, arguments, message):
-    (tmp_path / "dirname").symlink_to(
-        shutil.which("dirname")
-    )  # all that is on PATH, beside a wrong Python
+    # all that is on PATH, apart from a wrong Python
+    (tmp_path / "dirname").symlink_to(shutil.which("dirname"))
     (tmp_path / "python3.13").write_text("#!/bin/sh\necho 3 12\n")
     (tmp_path / "python3.13").chmod(0o755)
-    process = subprocess.run(
-        [shutil.which("bash"), ROOT / "tools" / "colab_env.sh", *arguments],
-        text=True,
-        capture_output=True,
-        env={"PATH": str(tmp_path), "PYENV_ROOT": str(tmp_path)},
-    )
+    command = [shutil.which("bash"), ROOT / "tools" / "colab_env.sh", *arguments]
+    environment = {"PATH": str(tmp_path), "PYENV_ROOT": str(tmp_path)}
+    process = subprocess.run(command, text=True, capture_output=True, env=environment)
     assert (process.returncode, process.stdout, process.stderr) == (2, "", message)
 
 
@@ -91,19 +81,15 @@ def test_missing_and_old_packages_are_named(tmp_path):
     file.write_text("# comment\ntorch>=999\nnot-a-package-of-ours>=1\npillow\n")
     problems = missing_requirements(file)
     assert len(problems) == 2
-    assert (
-        problems[0].startswith("torch>=999 is needed, ")
-        and problems[1] == "not-a-package-of-ours>=1 is missing"
-    )
+    assert problems[0].startswith("torch>=999 is needed, ")
+    assert problems[1] == "not-a-package-of-ours>=1 is missing"
 
 
 def test_jupyterlab_is_missed_everywhere_but_on_colab(tmp_path, monkeypatch):
     file = tmp_path / "requirements.txt"
     file.write_text("jupyterlab>=999\ntorch>=999\n")
-    assert [problem.split(">")[0] for problem in missing_requirements(file)] == [
-        "jupyterlab",
-        "torch",
-    ]
+    missing = [problem.split(">")[0] for problem in missing_requirements(file)]
+    assert missing == ["jupyterlab", "torch"]
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
     assert [problem.split(">")[0] for problem in missing_requirements(file)] == ["torch"]
 
@@ -129,8 +115,5 @@ def test_no_large_file_and_no_machine_path():
         limit = 8_000_000 if path.suffix == ".safetensors" else 2_000_000
         assert path.stat().st_size < limit, path
         if path.suffix in (".py", ".md", ".toml", ".txt", ".json"):
-            text = path.read_text(encoding="utf-8")
-            assert (
-                not re.search(r"/(root|home|Users)/\w+/|/tmp/w/", text)
-                or path.name == "test_repository.py"
-            ), path
+            found = re.search(r"/(root|home|Users)/\w+/|/tmp/w/", path.read_text(encoding="utf-8"))
+            assert not found or path.name == "test_repository.py", path

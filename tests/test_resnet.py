@@ -1,4 +1,4 @@
-"""The ResNet generator: blocks, sizes and borders, against torch and against counting by hand."""
+"""The ResNet generator: its blocks, sizes and borders, against torch and counts by hand."""
 
 import pytest
 import torch
@@ -25,27 +25,20 @@ def test_the_papers_networks_have_their_number_of_parameters(blocks, count, upsa
 
 
 def test_the_papers_notation_is_what_runs():
-    generator = ResNetGenerator(base_channels=2, blocks=2).eval()
-    calls = record_shapes(
-        generator, torch.zeros(1, 3, 32, 32), kinds=(nn.Conv2d, nn.ConvTranspose2d)
-    )
+    generator, real_a = ResNetGenerator(base_channels=2, blocks=2).eval(), torch.zeros(1, 3, 32, 32)
+    calls = record_shapes(generator, real_a, kinds=(nn.Conv2d, nn.ConvTranspose2d))
     assert [(c.module.kernel_size[0], *c.after[1:3]) for c in calls] == [
-        (7, 2, 32),
-        (3, 4, 16),
-        (3, 8, 8),
+        (7, 2, 32), (3, 4, 16), (3, 8, 8),
         *[(3, 8, 8)] * 4,
-        (3, 4, 16),
-        (3, 2, 32),
-        (7, 3, 32),
-    ]
+        (3, 4, 16), (3, 2, 32), (7, 3, 32),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("norm", NORMS)
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 def test_every_multiple_of_four_keeps_its_size(norm, upsampling):
-    generator = ResNetGenerator(
-        1, 3, base_channels=2, blocks=1, norm=norm, upsampling=upsampling
-    ).eval()
+    options = {"norm": norm, "upsampling": upsampling}
+    generator = ResNetGenerator(1, 3, base_channels=2, blocks=1, **options).eval()
     for height, width in ((8, 8), (12, 20), (64, 8)):
         out = generator(torch.randn(2, 1, height, width))
         assert out.shape == (2, 3, height, width)
@@ -70,22 +63,19 @@ def test_a_residual_block_adds_its_change():
     torch.testing.assert_close(block(x) - x, block.change(x))
     nn.init.zeros_(block.change[6].weight)
     nn.init.zeros_(block.change[6].bias)
-    assert torch.equal(block(x), x)  # a change that has nothing to say passes its input on
+    assert torch.equal(block(x), x)  # with a change of zero, the input passes through
 
 
 def test_dropout_lies_inside_the_residual_blocks_and_is_off_by_default():
-    assert not [
-        m
-        for m in ResNetGenerator(base_channels=1).modules()
-        if isinstance(m, nn.Dropout) and m.p > 0
-    ]
+    modules = ResNetGenerator(base_channels=1).modules()
+    assert not [m for m in modules if isinstance(m, nn.Dropout) and m.p > 0]
     block, x = ResidualBlock(4, norm="none", dropout=0.5), torch.randn(1, 4, 8, 8)
     assert not torch.equal(block(x), block(x))
     assert torch.equal(block.eval()(x), block(x))
 
 
 def test_a_flat_picture_stays_flat_to_its_border():
-    """Mirrored borders add no edge; zeros would."""
+    """Mirrored borders add no edge, whereas zeros would."""
     torch.manual_seed(0)
     flat = torch.full((1, 3, 16, 16), 0.5)
     wide = wide_layers(3, 4)(flat)

@@ -1,4 +1,4 @@
-"""The five systems: every number of their table, counted by hand and measured from the networks."""
+"""The five systems: every number in their table, counted by hand and measured on the networks."""
 
 from itertools import pairwise
 
@@ -11,7 +11,8 @@ from pix2pix_lib.layers import count_parameters, record_shapes
 from pix2pix_lib.receptive_field import ReceptiveField, measured_receptive_field, receptive_field
 
 NAMES = tuple(systems.SETTINGS)
-TABLE = {  # parameters of G and D; side of the map at 256 and 128; receptive field of D
+# Parameters of G and D; side of the map at 256 and 128; receptive field of D.
+TABLE = {
     "paper": (54_413_955, 2_768_705, 30, 14, ReceptiveField(70, 8, -23)),
     "instance3x3": (54_404_099, 1_557_313, 16, 8, ReceptiveField(63, 16, -31)),
     "upsample4x4": (54_404_099, 2_767_808, 16, 8, ReceptiveField(94, 16, -47)),
@@ -32,15 +33,14 @@ def kernels(channels: list[int], side: int, bias: bool) -> int:
 
 
 def counted_by_hand(name: str) -> tuple[int, int]:
-    """Return the parameters of one generator and one discriminator of a system, from its description alone."""
+    """Return the parameters of a system's generator and discriminator, given its description."""
     encoder, chain = [3, 64, 128, 256, 512, 512, 512, 512, 512], [6, 64, 128, 256, 512]
     decoder = [(512, 512), *[(1024, 512)] * 3, (1024, 256), (512, 128), (256, 64)]
     unet = kernels(encoder, 4, False) + sum(16 * i * o for i, o in decoder) + 16 * 128 * 3 + 3
     if name == "paper":
         normed = sum(encoder[2:-1]) + sum(o for _, o in decoder)
-        return unet + 2 * normed, kernels(chain, 4, False) + 64 + 16 * 512 + 1 + 2 * (
-            128 + 256 + 512
-        )
+        ends, scales_and_shifts = 64 + 16 * 512 + 1, 2 * (128 + 256 + 512)
+        return unet + 2 * normed, kernels(chain, 4, False) + ends + scales_and_shifts
     if name == "instance3x3":
         return unet, kernels([*chain, 1], 3, True)
     if name == "upsample4x4":
@@ -50,14 +50,13 @@ def counted_by_hand(name: str) -> tuple[int, int]:
         return kernels([3, 64, 128, 256, 512], 4, True) + back, kernels([*chain, 1], 4, True)
     wide = 2 * 49 * 3 * 64 + 64 + 3
     residual = 9 * kernels([256, 256, 256], 3, True)
-    return wide + kernels([64, 128, 256, 128, 64], 3, True) + residual, kernels(
-        [3, *chain[1:], 1], 4, True
-    )
+    generator = wide + kernels([64, 128, 256, 128, 64], 3, True) + residual
+    return generator, kernels([3, *chain[1:], 1], 4, True)
 
 
 @each_system
 def test_parameters_are_those_of_the_table_and_of_the_description(name):
-    with torch.device("meta"):  # shapes without memory
+    with torch.device("meta"):  # the shapes need no memory
         networks = make(name)
     counts = [count_parameters(network) for network in networks]
     copies = len(networks) // 2
@@ -68,11 +67,9 @@ def test_parameters_are_those_of_the_table_and_of_the_description(name):
 @each_system
 def test_map_and_receptive_field_are_those_of_the_table(name):
     discriminator = make(name, **SMALL)[-1].eval()
-    sides = [
-        discriminator(torch.zeros(1, discriminator.in_channels, side, side)).shape
-        for side in (256, 128)
-    ]
-    assert sides == [(1, 1, side, side) for side in TABLE[name][2:4]]
+    images = [torch.zeros(1, discriminator.in_channels, side, side) for side in (256, 128)]
+    shapes = [discriminator(image).shape for image in images]
+    assert shapes == [(1, 1, side, side) for side in TABLE[name][2:4]]
     assert receptive_field(discriminator) == TABLE[name][4]
     assert measured_receptive_field(discriminator, discriminator.in_channels) == TABLE[name][4]
 
@@ -108,24 +105,20 @@ def test_a_grey_input_takes_the_weights_of_two_channels_away(name, counts):
     assert counts == (generator - 2 * 16 * 64, discriminator - 2 * side**2 * 64)
 
 
-# --- what each note does otherwise -----------------------------------------------------------------------------------
+# --- how each note differs ------------------------------------------------------------------------
 
 
 def with_probability(network: nn.Module, kind: type[nn.Module]) -> list[str]:
-    return [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, kind) and module.p > 0
-    ]
+    modules = network.named_modules()
+    return [name for name, module in modules if isinstance(module, kind) and module.p > 0]
 
 
 def test_instance_notes_drop_features_in_encoder_4_to_8_and_decoder_1_to_4():
     for name in ("instance3x3", "upsample4x4"):
         generator, _ = make(name, **SMALL)
         dropped = [module.split(".")[:2] for module in with_probability(generator, nn.Dropout)]
-        assert dropped == [["downs", str(level)] for level in range(3, 8)] + [
-            ["ups", str(b)] for b in range(4)
-        ]
+        downs = [["downs", str(level)] for level in range(3, 8)]
+        assert dropped == downs + [["ups", str(level)] for level in range(4)]
 
 
 def test_only_the_last_convolution_of_the_instance_unet_has_a_bias():
@@ -143,9 +136,8 @@ def test_only_the_3x3_discriminator_ends_in_a_sigmoid():
 
 @each_system
 def test_no_discriminator_has_a_norm_in_its_first_block(name):
-    discriminator = make(name, in_channels=1, **SMALL)[
-        -1
-    ]  # four channels in all, as many as the first block makes
+    # There are four input channels in all, as many as the first block makes.
+    discriminator = make(name, in_channels=1, **SMALL)[-1]
     kinds = (nn.Conv2d, nn.BatchNorm2d, nn.InstanceNorm2d)
     pair = torch.zeros(2, discriminator.in_channels, 256, 256)
     order = [type(call.module) for call in record_shapes(discriminator, pair, kinds=kinds)]
@@ -158,7 +150,7 @@ def test_shallow_has_relu_and_a_norm_in_every_encoder_block():
     assert not [module for module in generator.modules() if isinstance(module, nn.LeakyReLU)]
     assert all(isinstance(down.norm, nn.InstanceNorm2d) for down in generator.downs)
     features = generator.downs[0](100 * torch.randn(1, 3, 128, 128))
-    assert features.mean(dim=(2, 3)).abs().max() < 1e-5  # what an instance norm leaves
+    assert features.mean(dim=(2, 3)).abs().max() < 1e-5  # as after an instance norm
     torch.testing.assert_close(features.var(dim=(2, 3)), torch.ones(1, 4), rtol=1e-3, atol=0)
 
 

@@ -1,4 +1,4 @@
-"""The training command, run as a person runs it."""
+"""The training command, run the way a user runs it."""
 
 import csv
 import importlib.util
@@ -27,42 +27,28 @@ from pix2pix_lib.training import StepRecord, make_trainer
 
 ROOT = Path(__file__).parent.parent
 TINY = [
-    "--image-size",
-    "32",
-    "--depth",
-    "4",
-    "--base-channels",
-    "4",
-    "--disc-channels",
-    "4",
-    "--disc-layers",
-    "1",
-]
+    "--image-size", "32", "--depth", "4", "--base-channels", "4", "--disc-channels", "4",
+    "--disc-layers", "1",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return facades.write_dataset(
-        tmp_path_factory.mktemp("data") / "facades", {"train": 12, "val": 3}, 32
-    )
+    folder = tmp_path_factory.mktemp("data") / "facades"
+    return facades.write_dataset(folder, {"train": 12, "val": 3}, 32)
 
 
 def start(data, out, *flags):
-    """Start the command as a process of its own, as `python -m pix2pix_lib.train`."""
-    command = [
-        sys.executable,
-        "-m",
-        "pix2pix_lib.train",
-        "--data",
-        str(data),
-        "--out",
-        str(out),
-        *TINY,
-        *flags,
-    ]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    """Start the command in a separate process, as `python -m pix2pix_lib.train`."""
+    program = [sys.executable, "-m", "pix2pix_lib.train"]
+    command = [*program, "--data", str(data), "--out", str(out), *TINY, *flags]
+    return subprocess.Popen(command, cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def contents(folder):
+    """Return the bytes of every file below a folder."""
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def wait_for(path, process, seconds=60):
@@ -106,26 +92,21 @@ def test_run_says_when_nothing_is_left_to_do_and_when_too_few_epochs_are_asked_f
 ):
     command = ["--data", str(data), "--out", str(tmp_path / "run"), *TINY, "--resume", "--epochs"]
     assert train.main([*command[:-2], "--epochs", "2"]) == 0
-    files = {file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()}
+    before = contents(tmp_path / "run")
     capsys.readouterr()
-    monkeypatch.setattr(
-        train, "load_datasets", lambda *_: pytest.fail("time was spent on the data")
-    )
+
+    def fail(*_):
+        pytest.fail("time was spent on the data")
+
+    monkeypatch.setattr(train, "load_datasets", fail)
     assert train.main([*command, "2"]) == 0
     output, errors = capsys.readouterr()
-    assert (
-        output.startswith("nothing left to do: ")
-        and "finished run of 2 epochs" in output
-        and errors == ""
-    )
+    assert output.startswith("nothing left to do: ") and errors == ""
+    assert "finished run of 2 epochs" in output
     assert train.main([*command, "1"]) == 2
-    assert (
-        "holds 2 finished epochs, but --epochs is 1; give a larger number"
-        in capsys.readouterr().err
-    )
-    assert {
-        file: file.read_bytes() for file in (tmp_path / "run").rglob("*") if file.is_file()
-    } == files
+    message = "holds 2 finished epochs, but --epochs is 1; give a larger number"
+    assert message in capsys.readouterr().err
+    assert contents(tmp_path / "run") == before
 
 
 def test_every_kth_checkpoint_is_kept(data, tmp_path):
@@ -139,25 +120,20 @@ def test_every_kth_checkpoint_is_kept(data, tmp_path):
 
 
 def test_tensorboard_gets_losses_and_samples_once_each(data, tmp_path):
-    pytest.importorskip(
-        "tensorboard", reason="tensorboard is not installed: nothing to write its files with"
-    )
+    pytest.importorskip("tensorboard", reason="tensorboard, which writes the files, is missing")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     out = tmp_path / "run"
     command = ["--data", str(data), "--out", str(out), *TINY, "--tensorboard", "--epochs"]
     assert train.main([*command, "1"]) == 0
-    (
-        out / "generator.json"
-    ).unlink()  # as if it had been killed before it came to write this: it logs the epoch again
+    # As if the run had been killed before it wrote this file: it logs the epoch again.
+    (out / "generator.json").unlink()
     assert train.main([*command, "2", "--resume"]) == 0
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     history = read_history(out / "history.csv", StepRecord, 99)
     for name in ("loss_d", "loss_g_gan", "loss_g_l1"):
         logged = [(event.step, event.value) for event in events.Scalars(f"train/{name}")]
-        assert logged == [
-            (record.step, pytest.approx(getattr(record, name))) for record in history
-        ]
+        assert logged == [(record.step, pytest.approx(getattr(record, name))) for record in history]
     assert [event.step for event in events.Scalars("validation/l1")] == [11, 23]
     for name in ("input", "output", "truth"):
         assert [event.step for event in events.Images(f"samples/{name}")] == [11, 23]
@@ -166,14 +142,12 @@ def test_tensorboard_gets_losses_and_samples_once_each(data, tmp_path):
 def test_tensorboard_that_is_missing_is_one_line_before_any_work(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert train.main(["--out", str(tmp_path / "run"), "--tensorboard"]) == 2
-    assert capsys.readouterr() == (
-        "",
-        "error: --tensorboard needs a package that is not installed: pip install tensorboard\n",
-    )
+    message = "--tensorboard needs a package that is not installed: pip install tensorboard"
+    assert capsys.readouterr() == ("", f"error: {message}\n")
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send to one process")
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send SIGINT to one process")
 def test_interrupted_run_keeps_checkpoint_and_usable_generator(data, tmp_path):
     out = tmp_path / "run"
     process = start(data, out, "--epochs", "500")
@@ -218,19 +192,14 @@ def test_bad_input_is_one_line_and_status_2(flags, words, tmp_path, monkeypatch,
 def test_bad_input_leaves_no_traceback(data, tmp_path):
     process = start(data, tmp_path / "run", "--epochs", "0")
     output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output, errors) == (
-        2,
-        "",
-        "error: epochs must be at least 1; got 0\n",
-    )
+    assert (process.returncode, output) == (2, "")
+    assert errors == "error: epochs must be at least 1; got 0\n"
 
 
 def test_loss_that_is_not_a_number_ends_the_run_with_one_line(data, tmp_path, capsys):
     out = tmp_path / "run"
-    assert (
-        train.main(["--data", str(data), "--out", str(out), "--epochs", "1", "--lr", "1e30", *TINY])
-        == 2
-    )
+    command = ["--data", str(data), "--out", str(out), "--epochs", "1", "--lr", "1e30", *TINY]
+    assert train.main(command) == 2
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert message.startswith("error: loss_") and "at step" in message
     assert read_checkpoint(out / "checkpoints" / "last.pt")["epoch"] == 0
@@ -238,12 +207,9 @@ def test_loss_that_is_not_a_number_ends_the_run_with_one_line(data, tmp_path, ca
 
 @pytest.mark.parametrize(
     ("before", "flags", "after"),
-    [
-        ("bf16", [], "bf16"),
-        ("float32", [], "float32"),
-        ("float32", ["--precision", "bf16"], "bf16"),
-    ],
-)
+    [("bf16", [], "bf16"), ("float32", [], "float32"),
+     ("float32", ["--precision", "bf16"], "bf16")],
+)  # fmt: skip
 def test_run_goes_on_in_the_precision_in_which_it_began(
     before, flags, after, data, tmp_path, capsys
 ):
@@ -259,7 +225,7 @@ def test_run_goes_on_in_the_precision_in_which_it_began(
 def test_pairs_too_many_for_memory_are_read_from_their_files(data, tmp_path, monkeypatch):
     config = TrainConfig(image_size=32, depth=4)
     in_memory, _, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
-    needed = 15 * 6 * 36**2  # 12 + 3 pairs, enlarged to 36x36 for the crop, a byte a value
+    needed = 15 * 6 * 36**2  # 12 + 3 pairs, enlarged to 36x36 for the crop, one byte per value
     monkeypatch.setattr(train, "available_memory", lambda device: 4 * needed)
     from_files, validation, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
     assert (in_memory.in_memory, from_files.in_memory, validation.in_memory) == (True, False, False)
@@ -271,28 +237,13 @@ def test_pairs_too_many_for_memory_are_read_from_their_files(data, tmp_path, mon
     monkeypatch.setattr(train, "available_memory", lambda device: 4 * needed + 4)
     assert train.load_datasets(data, "auto", config, torch.device("cpu"))[0].in_memory
     monkeypatch.setattr(train, "available_memory", lambda device: 0)
-    out = tmp_path / "run"  # two processes read
-    assert (
-        train.main(
-            [
-                "--data",
-                str(data),
-                "--out",
-                str(out),
-                "--precision",
-                "float32",
-                "--epochs",
-                "1",
-                *TINY,
-            ]
-        )
-        == 0
-    )
+    command = ["--data", str(data), "--out", str(tmp_path / "run"), "--precision", "float32", *TINY]
+    assert train.main([*command, "--epochs", "1"]) == 0  # two processes read
 
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_networks_are_compiled_only_if_asked_for(asked):
-    """Nothing that was measured on two cores repays compiling, and a GPU has not been tried."""
+    """On two cores, compiling took more time than it saved; on a GPU it was not tried."""
     options = train.RunOptions(precision="bf16", compile=asked)
     plan = train.Plan(TrainConfig(), None, "auto")
     assert train.run_engine(options, plan, torch.device("cpu")).compiled == asked
@@ -332,33 +283,20 @@ def test_real_facades_train_from_the_command_line(tmp_path, capsys):
     folder = os.environ.get("REAL_FACADES_DIR")
     if not folder:
         pytest.skip("REAL_FACADES_DIR is not set: no real facades to train on")
-    command = [
-        "--data",
-        folder,
-        "--out",
-        str(tmp_path / "run"),
-        "--image-size",
-        "32",
-        "--epochs",
-        "3",
-        "--batch-size",
-        "4",
-        "--norm",
-        "instance",
-        *TINY[2:],
-    ]
+    flags = "--image-size 32 --epochs 3 --batch-size 4 --norm instance"
+    command = ["--data", folder, "--out", str(tmp_path / "run"), *flags.split(), *TINY[2:]]
     assert train.main(command) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if "validation L1" in line]
     errors = [float(line.split("validation L1 ")[1].split(";")[0]) for line in lines]
     assert errors[-1] < errors[0] < 1
 
 
-# --- going on ----------------------------------------------------------------------------------
+# --- resuming -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def begun(data, tmp_path):
-    """A run of one epoch that none of the defaults describes."""
+    """A run of one epoch with settings that are not the defaults."""
     out = tmp_path / "run"
     flags = ["--norm", "instance", "--lambda-l1", "10", "--precision", "float32", *TINY]
     assert train.main(["--data", str(data), "--out", str(out), "--epochs", "1", *flags]) == 0
@@ -376,8 +314,8 @@ def test_resume_alone_goes_on_with_settings_and_data_of_the_run(begun, capsys):
 
 
 def test_what_may_change_on_resume_changes(begun, capsys):
-    flags = "--epochs 3 --lr 1e-5 --precision bf16 --workers 1 --device cpu".split()
-    assert train.main(["--resume", "--out", str(begun), *flags]) == 0
+    flags = "--epochs 3 --lr 1e-5 --precision bf16 --workers 1 --device cpu"
+    assert train.main(["--resume", "--out", str(begun), *flags.split()]) == 0
     state = read_checkpoint(begun / "checkpoints" / "last.pt")
     assert (state["epoch"], state["config"]["lr"], state["precision"]) == (3, 1e-5, "bf16")
     assert state["optimizer_g"]["param_groups"][0]["lr"] < 1e-5  # it falls in the second half
@@ -394,13 +332,13 @@ def test_what_may_change_on_resume_changes(begun, capsys):
     ],
 )
 def test_anything_else_that_changes_is_named_with_both_values(flags, words, begun, capsys):
-    before = {file: file.read_bytes() for file in begun.rglob("*") if file.is_file()}
+    before = contents(begun)
     assert train.main(["--resume", "--out", str(begun), "--epochs", "2", *flags]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert words in error
     if "--data" in flags:
         assert f"these are 28 and 6 from {ROOT / 'data' / 'sample'}" in error
-    assert {file: file.read_bytes() for file in begun.rglob("*") if file.is_file()} == before
+    assert contents(begun) == before
 
 
 def test_data_may_have_moved_but_not_changed(data, begun, tmp_path, capsys):
@@ -411,7 +349,7 @@ def test_data_may_have_moved_but_not_changed(data, begun, tmp_path, capsys):
     capsys.readouterr()
     assert train.main([*command, "3"]) == 2
     assert "11 and 3 from" in capsys.readouterr().err
-    shutil.rmtree(moved)  # now the place that the checkpoint knows
+    shutil.rmtree(moved)  # which is now the place recorded in the checkpoint
     assert train.main([*command[:-3], "--epochs", "3"]) == 2
     assert f"{moved}: no such folder" in capsys.readouterr().err
 
@@ -429,14 +367,14 @@ def test_checkpoint_is_read_once(begun, monkeypatch):
 
 
 def test_generator_of_the_user_s_own_in_the_folder_is_left_alone(begun, capsys):
-    """It is not taken for a result of the run, however old or broken it is."""
+    """It is not mistaken for a result of the run, however old or broken it is."""
     (begun / "generator_best.safetensors").write_text("mine")
     (begun / "generator_best.json").write_text('{"network": "generator", "epochs": 0}')
     assert train.main(["--resume", "--out", str(begun)]) == 0
     assert "nothing left to do" in capsys.readouterr().out
 
 
-# --- errors ------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 
 
 def test_traceback_is_shown_with_debug_and_for_our_own_bugs(data, tmp_path):
@@ -448,7 +386,7 @@ def test_traceback_is_shown_with_debug_and_for_our_own_bugs(data, tmp_path):
 
 @pytest.mark.parametrize("bug", [ValueError("too many values"), TypeError("NoneType"), KeyError(3)])
 def test_bug_of_ours_keeps_its_traceback(bug, data, tmp_path, monkeypatch):
-    """A ValueError that we did not raise on purpose says nothing to a person at a keyboard."""
+    """A ValueError that was not raised on purpose means nothing to a user."""
 
     def fail(*_):
         raise bug
@@ -459,43 +397,42 @@ def test_bug_of_ours_keeps_its_traceback(bug, data, tmp_path, monkeypatch):
 
 
 def test_image_too_small_for_a_resnet_is_named(capsys):
-    assert train.main("--system cyclegan --image-size 4 --disc-layers 0".split()) == 2
+    flags = "--system cyclegan --image-size 4 --disc-layers 0"
+    assert train.main(flags.split()) == 2
     assert "image_size must be at least 8 here; got 4" in capsys.readouterr().err
 
 
-# --- systems ----------------------------------------------------------------------------------------------------------
+# --- systems --------------------------------------------------------------------------------------
 
 NARROW = ["--base-channels", "1", "--disc-channels", "1", "--epochs", "1", "--precision", "float32"]
 
 
 @pytest.fixture(scope="module")
 def large_data(tmp_path_factory):
-    return facades.write_dataset(
-        tmp_path_factory.mktemp("data") / "large", {"train": 2, "val": 1}, 256
-    )
+    folder = tmp_path_factory.mktemp("data") / "large"
+    return facades.write_dataset(folder, {"train": 2, "val": 1}, 256)
 
 
 @pytest.mark.parametrize("system", ["paper", "instance3x3", "upsample4x4", "shallow"])
 def test_each_system_trains_with_the_defaults_of_its_note(system, large_data, tmp_path):
     out = tmp_path / "run"
-    assert (
-        train.main(["--system", system, "--data", str(large_data), "--out", str(out), *NARROW]) == 0
-    )
+    command = ["--system", system, "--data", str(large_data), "--out", str(out), *NARROW]
+    assert train.main(command) == 0
     config = system_config(system, base_channels=1, disc_channels=1, epochs=1)
     assert json.loads((out / "config.json").read_text()) == asdict(config)
     generator, loaded = load_generator(out / "generator.safetensors")
     assert loaded == config
-    assert (
-        generator.state_dict().keys() == getattr(systems, system)(3, 3, 1, 1)[0].state_dict().keys()
-    )
+    expected = getattr(systems, system)(3, 3, 1, 1)[0]
+    assert generator.state_dict().keys() == expected.state_dict().keys()
 
 
 def test_notes_have_their_own_loss_order_batch_and_learning_rate():
     trained = {name: system_config(name) for name in systems.SETTINGS}
-    assert {
+    found = {
         name: (c.objective, c.update_first, c.batch_size, c.lr, c.epochs, c.lambda_l1)
         for name, c in trained.items()
-    } == {
+    }
+    assert found == {
         "paper": ("vanilla", "discriminator", 1, 2e-4, 200, 100.0),
         "instance3x3": ("lsgan", "discriminator", 32, 2e-4, 100, 100.0),
         "upsample4x4": ("lsgan", "generator", 1, 2e-4, 200, 100.0),
@@ -508,40 +445,18 @@ def test_notes_have_their_own_loss_order_batch_and_learning_rate():
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--system", "paper", "--depth", "5"], "depth must be 8 in the system paper; got 5"),
-        (
-            ["--system", "instance3x3", "--objective", "hinge"],
-            "objective must be lsgan in the system instance3x3",
-        ),
-        (
-            ["--system", "shallow", "--norm", "batch"],
-            "norm must be instance in the system shallow; got batch",
-        ),
-        (
-            ["--system", "cyclegan", "--depth", "3"],
-            "depth must be 2 with a ResNet, which halves twice; got 3",
-        ),
-        (
-            [
-                "--system",
-                "cyclegan",
-                "--lambda-gan",
-                "0",
-                "--cycle",
-                "none",
-                "--lambda-identity",
-                "0",
-            ],
-            "lambda_gan is 0 and so are the cycle and identity losses",
-        ),
-        (["--system", "cyclegan", "--pool-size", "-1"], "pool_size must be 0 or more; got -1"),
+        ("paper --depth 5", "depth must be 8 in the system paper; got 5"),
+        ("instance3x3 --objective hinge", "objective must be lsgan in the system instance3x3"),
+        ("shallow --norm batch", "norm must be instance in the system shallow; got batch"),
+        ("cyclegan --depth 3", "depth must be 2 with a ResNet, which halves twice; got 3"),
+        ("cyclegan --lambda-gan 0 --cycle none --lambda-identity 0",
+         "lambda_gan is 0 and so are the cycle and identity losses"),
+        ("cyclegan --pool-size -1", "pool_size must be 0 or more; got -1"),
     ],
-)
+)  # fmt: skip
 def test_settings_that_a_system_cannot_have_are_named(flags, words, large_data, tmp_path, capsys):
-    assert (
-        train.main([*flags, *NARROW, "--data", str(large_data), "--out", str(tmp_path / "run")])
-        == 2
-    )
+    command = ["--system", *flags.split(), *NARROW]
+    assert train.main([*command, "--data", str(large_data), "--out", str(tmp_path / "run")]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
@@ -564,35 +479,17 @@ def test_help_shows_the_defaults_of_the_system(flags, size, capsys):
 
 
 CYCLE = [
-    "--system",
-    "cyclegan",
-    "--image-size",
-    "32",
-    "--base-channels",
-    "2",
-    "--blocks",
-    "1",
-    "--disc-channels",
-    "2",
-    "--disc-layers",
-    "1",
-    "--pool-size",
-    "3",
-    "--precision",
-    "float32",
-]
+    "--system", "cyclegan", "--image-size", "32", "--base-channels", "2", "--blocks", "1",
+    "--disc-channels", "2", "--disc-layers", "1", "--pool-size", "3", "--precision", "float32",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def two_folders(tmp_path_factory):
-    """Folders that share nothing: other numbers, other names, other sizes."""
+    """Folders whose images differ in number, name and size."""
     root = tmp_path_factory.mktemp("unpaired")
-    for folder, count, size in (
-        ("trainA", 5, 32),
-        ("trainB", 4, 48),
-        ("valA", 2, 32),
-        ("valB", 1, 64),
-    ):
+    folders = ("trainA", 5, 32), ("trainB", 4, 48), ("valA", 2, 32), ("valB", 1, 64)
+    for folder, count, size in folders:
         (root / folder).mkdir()
         for number in range(count):
             pixels = facades.make_pair(number, size).photo
@@ -611,12 +508,8 @@ def test_cyclegan_trains_on_two_folders_and_writes_both_generators(two_folders, 
     assert len(rows) == 10 and float(rows[0]["loss_cycle_b"]) > 0
     for name, direction in (("generator_ab", "AtoB"), ("generator_ba", "BtoA")):
         generator, config = load_generator(out / f"{name}.safetensors")
-        assert config.direction == direction and generator(torch.zeros(1, 3, 32, 32)).shape == (
-            1,
-            3,
-            32,
-            32,
-        )
+        assert config.direction == direction
+        assert generator(torch.zeros(1, 3, 32, 32)).shape == (1, 3, 32, 32)
     with Image.open(out / "samples" / "epoch_002.png") as picture:
         assert picture.height > 1.5 * picture.width  # six rows of two
 
@@ -643,22 +536,17 @@ def test_cyclegan_resumes_exactly_from_the_command_line(two_folders, tmp_path):
 def test_cyclegan_takes_pairs_apart(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert train.main([*CYCLE, "--data", str(data), "--out", str(out), "--epochs", "1"]) == 0
-    assert (
-        "12 and 12 unpaired images to train on, 3 and 3 to validate on" in capsys.readouterr().out
-    )
+    message = "12 and 12 unpaired images to train on, 3 and 3 to validate on"
+    assert message in capsys.readouterr().out
 
 
 def test_results_of_cyclegan_that_a_kill_left_half_written_are_written_again(two_folders, tmp_path):
     out = tmp_path / "run"
-    assert train.main([*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "1"]) == 0
+    command = [*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "1"]
+    assert train.main(command) == 0
     card = out / "generator_ba.json"
     whole = card.read_text()
     card.write_text(whole.replace('"epochs": 1,\n  "validation', '"epochs": 0,\n  "validation'))
     assert RunFolder(out).results_epoch(system_config("cyclegan")) == 0
-    assert (
-        train.main(
-            [*CYCLE, "--data", str(two_folders), "--out", str(out), "--epochs", "1", "--resume"]
-        )
-        == 0
-    )
+    assert train.main([*command, "--resume"]) == 0
     assert card.read_text() == whole

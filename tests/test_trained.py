@@ -1,4 +1,4 @@
-"""The weights that ship: whole, small, what their cards say, and named with a remedy when they are not."""
+"""The shipped weights: complete, small, as their cards say, and errors that name the remedy."""
 
 import json
 import math
@@ -47,16 +47,12 @@ def test_first_snapshot_is_the_untrained_network_of_its_seed(snapshots):
 
 
 def test_card_says_how_good_the_generator_is(snapshots, pairs):
-    real_a, real_b = pairs
-    errors = [
-        float((translate(s.generator, real_a) - real_b).abs().mean())
-        for s in (snapshots[0], snapshots[-1])
-    ]
+    (real_a, real_b), ends = pairs, (snapshots[0], snapshots[-1])
+    errors = [float((translate(s.generator, real_a) - real_b).abs().mean()) for s in ends]
     assert errors[1] < 0.9 * errors[0]
-    for error, snapshot in zip(errors, (snapshots[0], snapshots[-1])):
-        assert error == pytest.approx(
-            snapshot.validation_l1, abs=0.06
-        )  # the card's figure is over 100 facades
+    for error, snapshot in zip(errors, ends):
+        # the card's figure is a mean over 100 facades
+        assert error == pytest.approx(snapshot.validation_l1, abs=0.06)
 
 
 def test_trained_discriminator_prefers_true_photos_and_the_untrained_one_cannot_tell(
@@ -67,9 +63,8 @@ def test_trained_discriminator_prefers_true_photos_and_the_untrained_one_cannot_
     with torch.no_grad():
         for s in (snapshots[0], snapshots[-1]):
             fake_b = translate(s.generator, real_a)
-            margins[s.percent] = float(
-                (s.discriminator(real_a, real_b) - s.discriminator(real_a, fake_b)).mean()
-            )
+            margin = s.discriminator(real_a, real_b) - s.discriminator(real_a, fake_b)
+            margins[s.percent] = float(margin.mean())
     assert margins[100] > 1 and abs(margins[0]) < 0.5
 
 
@@ -85,15 +80,14 @@ def test_shipped_files_stay_below_8_megabytes_and_name_their_origin():
     for kind in ("generator", "discriminator"):
         for percent in PERCENTS:
             card = json.loads(weights_file(kind, percent).with_suffix(".json").read_text())
-            assert (
-                card["command"] == "python -m benchmarks.weights" and card["licence"] == "CC0-1.0"
-            )
+            assert card["command"] == "python -m benchmarks.weights"
+            assert card["licence"] == "CC0-1.0"
             assert "procedural facades" in card["trained_on"] and card["config"]["seed"] == 0
 
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of the shipped folder, to break."""
+    """A copy of the shipped folder that tests may damage."""
     return shutil.copytree(FOLDER, tmp_path / "weights")
 
 

@@ -1,4 +1,4 @@
-"""The training loop, held against the same steps written out with torch alone."""
+"""The training loop, compared with the same steps in plain torch."""
 
 import copy
 import itertools
@@ -70,9 +70,8 @@ def test_d_step_leaves_g_untouched(tiny_config, batch, device):
 
 
 def test_g_step_leaves_d_untouched(tiny_config, batch):
-    trainer = make_trainer(
-        replace(tiny_config, disc_norm="instance")
-    )  # batch norm would still count running averages
+    # Batch norm would still update its running averages.
+    trainer = make_trainer(replace(tiny_config, disc_norm="instance"))
     real_a, real_b = batch
     fake_b = trainer.generator(real_a)
     before_g, before_d = snapshot(trainer.generator), snapshot(trainer.discriminator)
@@ -84,14 +83,12 @@ def test_g_step_leaves_d_untouched(tiny_config, batch):
 
 @pytest.mark.parametrize("lambda_l1", [0.0, 100.0])
 def test_steps_are_those_of_the_paper_written_out(tiny_config, batch, lambda_l1):
-    """Three updates equal, bit for bit, a plain loop: D on halved BCE first, then G on BCE + lambda L1."""
+    """Three updates equal a plain loop: D first, on halved BCE, then G, on BCE + lambda L1."""
     trainer = make_trainer(replace(tiny_config, lambda_l1=lambda_l1, dropout=0.0))
     g, d = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
     adam = {"lr": 4e-4, "betas": (0.5, 0.999)}
-    optimizer_g, optimizer_d = (
-        torch.optim.Adam(g.parameters(), **adam),
-        torch.optim.Adam(d.parameters(), **adam),
-    )
+    optimizer_g = torch.optim.Adam(g.parameters(), **adam)
+    optimizer_d = torch.optim.Adam(d.parameters(), **adam)
     real_a, real_b = batch
     for _ in range(3):
         record = trainer.step(real_a, real_b)
@@ -107,25 +104,21 @@ def test_steps_are_those_of_the_paper_written_out(tiny_config, batch, lambda_l1)
         optimizer_g.step()
         assert torch.equal(record.loss_d, loss_d) and torch.equal(record.loss_g_gan, loss_gan)
         torch.testing.assert_close(record.loss_g_l1, loss_l1)
-    assert same(snapshot(g), snapshot(trainer.generator)) and same(
-        snapshot(d), snapshot(trainer.discriminator)
-    )
+    assert same(snapshot(g), snapshot(trainer.generator))
+    assert same(snapshot(d), snapshot(trainer.discriminator))
 
 
 def test_the_generator_can_be_asked_to_learn_first(tiny_config, batch):
-    """As in the colorization note: G is then judged by the D of the step before, and D by the same fake_b."""
+    """As in the colorization note, the previous step's D judges G, and D learns on that fake_b."""
     real_a, real_b = batch
-    trainer = make_trainer(
-        replace(tiny_config, update_first="generator", dropout=0.0, disc_norm="instance")
-    )
+    config = replace(tiny_config, dropout=0.0, disc_norm="instance")
+    trainer = make_trainer(replace(config, update_first="generator"))
     g, d = copy.deepcopy(trainer.generator), copy.deepcopy(trainer.discriminator)
     record, fake_b = trainer.step(real_a, real_b), g(real_a)
     torch.testing.assert_close(record.loss_g_gan, F.softplus(-d(real_a, fake_b)).mean().detach())
     loss_d = 0.5 * (F.softplus(-d(real_a, real_b)).mean() + F.softplus(d(real_a, fake_b)).mean())
     torch.testing.assert_close(record.loss_d, loss_d.detach())
-    usual = make_trainer(replace(tiny_config, dropout=0.0, disc_norm="instance")).step(
-        real_a, real_b
-    )
+    usual = make_trainer(config).step(real_a, real_b)
     assert usual.loss_d == record.loss_d and usual.loss_g_gan != record.loss_g_gan
 
 
@@ -134,9 +127,8 @@ def test_an_epoch_trains_whatever_mode_the_networks_were_in(tiny_config, tiny_pa
     for network in trainer.networks.values():
         network.eval()
     next(trainer.run_epoch(tiny_pairs))
-    assert all(
-        module.training for network in trainer.networks.values() for module in network.modules()
-    )
+    for network in trainer.networks.values():
+        assert all(module.training for module in network.modules())
 
 
 def test_without_adversarial_weight_d_does_not_learn(tiny_config, batch):
@@ -165,14 +157,10 @@ def test_learning_rate_is_constant_for_half_the_run_then_falls_linearly(epochs):
 
 def test_each_epoch_uses_its_learning_rate(tiny_config, tiny_pairs):
     trainer = make_trainer(tiny_config)
+    groups = trainer.optimizer_g.param_groups + trainer.optimizer_d.param_groups
     for epoch in range(tiny_config.epochs):
         run(trainer, tiny_pairs, 1)
-        used = {
-            group["lr"]
-            for o in (trainer.optimizer_g, trainer.optimizer_d)
-            for group in o.param_groups
-        }
-        assert used == {learning_rate(tiny_config, epoch)}
+        assert {group["lr"] for group in groups} == {learning_rate(tiny_config, epoch)}
 
 
 def test_epoch_takes_every_pair_once_in_a_new_order(tiny_config, tiny_pairs):
@@ -198,21 +186,20 @@ def test_history_has_one_record_a_step(tiny_config, tiny_pairs):
 
 
 def with_and_without_a_break(make, config, dataset, file):
-    """Return two trainers after four epochs: one that never stopped, and one that went on from a checkpoint."""
+    """Return two trainers after four epochs: one never stopped, one resumed from a checkpoint."""
     straight, first, second = make(config), make(config), make(replace(config))
     run(straight, dataset, 4)
     run(first, dataset, 2)
     save_checkpoint(file, first)
-    torch.rand(7)  # whatever happens to the random numbers between two sessions
+    torch.rand(7)  # the random numbers may move on between two sessions
     load_checkpoint(file, second)
     run(second, dataset, 2)
     return straight, second
 
 
 def test_resume_is_bit_exact(tiny_config, tiny_pairs, tmp_path):
-    straight, second = with_and_without_a_break(
-        make_trainer, tiny_config, tiny_pairs, tmp_path / "last.pt"
-    )
+    file = tmp_path / "last.pt"
+    straight, second = with_and_without_a_break(make_trainer, tiny_config, tiny_pairs, file)
     assert_same_state(straight.state_dict(), second.state_dict())
 
 
@@ -258,9 +245,8 @@ def test_first_loss_that_is_not_finite_is_named(bad):
     losses = [torch.tensor([0.5, 0.7, 0.2]), torch.tensor([0.5, bad, bad])]
     records = [StepRecord(2, 10 + index, *row) for index, row in enumerate(losses)]
     _finite(records[:1])
-    with pytest.raises(
-        FloatingPointError, match=r"loss_g_gan became -?(nan|inf) at step 11 \(epoch 2\)"
-    ):
+    message = r"loss_g_gan became -?(nan|inf) at step 11 \(epoch 2\)"
+    with pytest.raises(FloatingPointError, match=message):
         _finite(records)
 
 
@@ -282,13 +268,12 @@ def test_translation_of_an_image_does_not_depend_on_its_batch(tiny_config, batch
 
 def test_translation_uses_dropout_and_the_statistics_of_the_image(tiny_config, batch):
     generator = make_generator(tiny_config)
-    assert not torch.equal(
-        translate(generator, batch[0], seed=0), translate(generator, batch[0], seed=1)
-    )
+    first, second = (translate(generator, batch[0], seed=seed) for seed in (0, 1))
+    assert not torch.equal(first, second)
     still = make_generator(replace(tiny_config, dropout=0.0))
     for module in still.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.fill_(5.0)  # would move the output, if the averages were used
+            module.running_mean.fill_(5.0)  # this would change the output if averages were used
     moved = translate(still, batch[0][:1])
     assert torch.equal(moved, still.train()(batch[0][:1]).detach())
 
@@ -322,15 +307,13 @@ def test_no_records_give_no_floats():
         ({"lr": math.nan}, "lr must be positive"),
         ({"beta1": 1.0}, r"beta1 must be in \[0, 1\)"),
         ({"load_size": 100}, "load_size must be 0 or at least image_size; got 100"),
-        (
-            {"image_size": 32, "disc_layers": 4},
-            "disc_layers must be smaller for images of 32 pixels .*; got 4",
-        ),
+        ({"image_size": 32, "disc_layers": 4},
+         "disc_layers must be smaller for images of 32 pixels .*; got 4"),
         ({"direction": "b2a"}, "direction must be one of AtoB, BtoA; got 'b2a'"),
         ({"norm": "Batch"}, "norm must be one of batch, instance"),
         ({"lambda_gan": 0.0, "lambda_l1": 0.0}, "nothing to learn from"),
     ],
-)
+)  # fmt: skip
 def test_bad_setting_is_refused_with_its_range(change, words):
     with pytest.raises(ValueError, match=words):
         TrainConfig(**change)
@@ -359,7 +342,7 @@ def test_whole_number_is_a_number():
 
 
 def test_generator_of_the_user_s_own_trains(tiny_config, tiny_pairs):
-    """Any module that maps images to images, without the attributes of ours."""
+    """Any module that maps images to images will do, without the attributes of UNet."""
     own = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())
     for engine in (PLAIN, fast_engine("float32", torch.device("cpu"))):
         trainer = Pix2PixTrainer(own, make_discriminator(tiny_config), tiny_config, engine=engine)
@@ -369,7 +352,7 @@ def test_generator_of_the_user_s_own_trains(tiny_config, tiny_pairs):
 
 
 class Drawn(TensorDataset):
-    """Pairs with jitter, read from files as far as the loader is concerned."""
+    """Pairs with jitter, which the loader takes for pairs that are read from files."""
 
     def __getitem__(self, index):
         return tuple(side + 0.1 * torch.rand(()) for side in super().__getitem__(index))
@@ -377,7 +360,7 @@ class Drawn(TensorDataset):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_run_does_not_depend_on_who_reads_the_pairs(workers, tiny_config, tiny_pairs):
-    """Nor on whether its workers were started for this epoch or an earlier one."""
+    """Nor does it depend on whether its workers were started for this or an earlier epoch."""
     pairs = Drawn(*tiny_pairs.tensors)
     alone, helped = make_trainer(tiny_config), make_trainer(tiny_config, workers=workers)
     run(alone, pairs, 3)

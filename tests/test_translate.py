@@ -1,4 +1,4 @@
-"""The translating command, and what it does to images of any size."""
+"""The translation command, and how it handles images of any size."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def weights(tiny_config, tmp_path):
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder with two images whose sides no U-Net takes, and two files that are no images."""
+    """A folder with two images of sizes that no U-Net takes, and two files to be ignored."""
     folder = tmp_path / "photos"
     folder.mkdir()
     write_picture(folder / "castle.jpg", 37, 50)
@@ -52,7 +52,7 @@ def photos(tmp_path):
 def write_weights(path, config):
     torch.manual_seed(0)
     generator = make_generator(config)
-    for module in generator.modules():  # far from their start, where outputs are all but grey
+    for module in generator.modules():  # far from the initial weights, whose output is almost grey
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0, 0.2)
     save_generator(path, generator, config)
@@ -60,14 +60,13 @@ def write_weights(path, config):
 
 
 def write_picture(path, height, width):
-    pixels = np.random.default_rng(height * width).integers(
-        0, 256, (height, width, 3), dtype=np.uint8
-    )
+    random = np.random.default_rng(height * width)
+    pixels = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
 
 
 def run(*arguments):
-    """Run the command in this process; returns its exit status."""
+    """Run the command in this process and return its exit status."""
     try:
         return command.main([str(argument) for argument in ("--device", "cpu", *arguments)])
     except SystemExit as leaving:
@@ -75,12 +74,9 @@ def run(*arguments):
 
 
 def files(folder):
-    """Return every file below a folder with its bytes."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
+    """Return the bytes of every file below a folder."""
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 def a_batch(height, width, channels=3):
@@ -92,7 +88,7 @@ def a_batch(height, width, channels=3):
 
 
 def test_dropout_of_a_network_follows_the_seed_alone():
-    """Of single values and of whole channels, with torch's rate and scale, and of nothing else."""
+    """This holds for single values and whole channels, with torch's rate and scale."""
     image = torch.ones(1, 64, 40, 40)
     for layer, shape in ((nn.Dropout(0.25), (64, 40, 40)), (nn.Dropout2d(0.25), (64, 1, 1))):
         first, again, other = (translate(layer, image, seed)[0] for seed in (1, 1, 2))
@@ -146,15 +142,16 @@ def test_image_smaller_than_a_network_takes_is_translated(system, height, width,
     options = {"blocks": 1} if system == "cyclegan" else {}
     config = system_config(system, base_channels=2, disc_channels=2, **options)
     weights = write_weights(tmp_path / "generator.safetensors", config)
-    write_picture(tmp_path / "small.png", height, width)
-    assert run("--weights", weights, "--input", tmp_path / "small.png", "--out", tmp_path / "o") == 0
+    picture = tmp_path / "small.png"
+    write_picture(picture, height, width)
+    assert run("--weights", weights, "--input", picture, "--out", tmp_path / "o") == 0
     assert read_image(tmp_path / "o" / "small.png").shape == (3, height, width)
 
 
 def test_bottleneck_that_would_be_normalised_alone_is_refused_with_the_size():
     generator, _ = systems.shallow(base_channels=2, disc_channels=2)
     assert generator(torch.zeros(1, 3, 16, 32)).shape == (1, 3, 16, 32)
-    with pytest.raises(ValueError, match="height or width must be at least 32.*got 16x16"):
+    with pytest.raises(ValueError, match=r"height or width must be at least 32.*got 16x16"):
         generator(torch.zeros(1, 3, 16, 16))
 
 
@@ -205,9 +202,8 @@ def test_tiles_cover_the_side_with_the_overlap_and_are_as_few_as_can_be(length, 
     starts = tile_starts(length, tile, overlap)
     assert starts[0] == 0 and starts[-1] == max(0, length - tile)
     assert all(0 < after - before <= tile - overlap for before, after in pairwise(starts))
-    assert (
-        tile + (len(starts) - 2) * (tile - overlap) < length or len(starts) == 1
-    )  # one fewer would not reach the end
+    # One tile fewer would not reach the end.
+    assert tile + (len(starts) - 2) * (tile - overlap) < length or len(starts) == 1
 
 
 def test_tiles_of_different_tone_blend_without_a_step():
@@ -235,20 +231,16 @@ def test_tiles_that_cannot_be_are_refused(tile, overlap):
 
 
 def test_folder_is_translated_with_names_and_sizes_kept(weights, photos, tmp_path, capsys):
-    before = files(photos)
-    assert (
-        run("--weights", weights, "--input", photos, "--out", tmp_path / "out", "--seed", "5") == 0
-    )
-    assert sorted(files(tmp_path / "out")) == ["castle.png", "old.barn.png"]
+    before, out = files(photos), tmp_path / "out"
+    assert run("--weights", weights, "--input", photos, "--out", out, "--seed", "5") == 0
+    assert sorted(files(out)) == ["castle.png", "old.barn.png"]
     with Image.open(tmp_path / "out" / "castle.png") as result:
         assert (result.format, result.mode, result.size) == ("PNG", "RGB", (50, 37))
     generator, _ = load_generator(weights)
     for name in ("castle.jpg", "old.barn.png"):
         real_a = to_float(read_image(photos / name))[None]
         expected = translate_padded(lambda x: translate(generator, x, seed=5), real_a, STEP)
-        assert torch.equal(
-            read_image(tmp_path / "out" / f"{Path(name).stem}.png"), to_uint8(expected)[0]
-        )
+        assert torch.equal(read_image(out / f"{Path(name).stem}.png"), to_uint8(expected)[0])
     assert files(photos) == before
     assert "translating" in capsys.readouterr().err
 
@@ -287,19 +279,15 @@ def test_without_dropout_norms_still_use_the_image_and_no_running_averages(weigh
 
 
 def test_tiles_of_the_command_are_the_blended_tiles_of_the_generator(weights, photos, tmp_path):
-    image = translated(
-        weights, photos / "castle.jpg", tmp_path / "out", "--tile", "32", "--overlap", "10"
-    )
+    photo, out = photos / "castle.jpg", tmp_path / "out"
+    image = translated(weights, photo, out, "--tile", "32", "--overlap", "10")
     generator, _ = load_generator(weights)
-    real_a = to_float(read_image(photos / "castle.jpg"))[None]
-    assert torch.equal(
-        image, to_uint8(translate_tiled(lambda x: translate(generator, x), real_a, 32, 10))[0]
-    )
-    whole = translated(weights, photos / "castle.jpg", tmp_path / "out")
+    real_a = to_float(read_image(photo))[None]
+    expected = translate_tiled(lambda x: translate(generator, x), real_a, 32, 10)
+    assert torch.equal(image, to_uint8(expected)[0])
+    whole = translated(weights, photo, out)
     assert not torch.equal(image, whole)
-    assert torch.equal(
-        translated(weights, photos / "castle.jpg", tmp_path / "out", "--tile", "64"), whole
-    )
+    assert torch.equal(translated(weights, photo, out, "--tile", "64"), whole)
 
 
 def test_channels_of_the_card_decide_grey_or_colour(tiny_config, photos, tmp_path):
@@ -324,11 +312,8 @@ def test_results_are_replaced_only_when_asked(weights, photos, tmp_path, capsys)
 def test_one_image_may_be_translated_into_its_own_folder(weights, photos):
     before = files(photos)
     assert run("--weights", weights, "--input", photos / "castle.jpg", "--out", photos) == 0
-    assert files(photos).items() > before.items() and read_image(photos / "castle.png").shape == (
-        3,
-        37,
-        50,
-    )
+    assert files(photos).items() > before.items()
+    assert read_image(photos / "castle.png").shape == (3, 37, 50)
 
 
 @pytest.mark.parametrize("flags", [[], ["--overwrite"]])
@@ -336,52 +321,33 @@ def test_an_input_is_never_replaced(weights, photos, tmp_path, capsys, flags):
     linked = tmp_path / "linked"
     linked.symlink_to(photos)
     before = files(tmp_path)
-    for source, out, words in (
-        (photos, photos, "is the input folder"),
-        (photos, linked, "is the input folder"),
-        (photos / "old.barn.png", photos, "would replace an input"),
-        (photos / "old.barn.png", linked, "would replace an input"),
-    ):
-        assert run("--weights", weights, "--input", source, "--out", out, *flags) == 2
-        assert words in capsys.readouterr().err
+    folder = photos, "is the input folder"
+    photo = photos / "old.barn.png", "would replace an input"
+    for source, words in (folder, photo):
+        for out in (photos, linked):
+            assert run("--weights", weights, "--input", source, "--out", out, *flags) == 2
+            assert words in capsys.readouterr().err
     assert files(tmp_path) == before
 
 
 BAD_FLAGS = [
-    (["--input", "photos"], "--input and --out belong together"),
-    (["--out", "out"], "nothing to do: give --input"),
-    (["--input", "nowhere", "--out", "out"], "nowhere: no such file or folder"),
-    (
-        ["--input", "empty", "--out", "out"],
-        "empty: no images in this folder; expected files that end in .bmp",
-    ),
-    (["--input", "photos", "--out", "photos/notes.txt"], "notes.txt is a file; expected a folder"),
-    (["--input", "photos/notes.txt", "--out", "out"], "notes.txt: not a readable image"),
-    (
-        ["--input", "photos", "--out", "out", "--tile", "-1"],
-        "--tile must be 0 (the whole image) or a size",
-    ),
-    (
-        ["--input", "photos", "--out", "out", "--tile", "40"],
-        "multiple of 16, as this generator halves images 4 times; got 40: use 48",
-    ),
-    (["--input", "photos", "--out", "out", "--overlap", "8"], "--overlap 8 needs a --tile"),
-    (
-        ["--input", "photos", "--out", "out", "--tile", "32", "--overlap", "32"],
-        "from 0 to 31, less than --tile; got 32",
-    ),
-    (["--input", "photos", "--out", "out", "--seed", "-1"], "--seed must be from 0"),
-    (["--input", "photos", "--out", "out", "--dropout", "maybe"], "invalid choice: 'maybe'"),
-    (["--input", "photos", "--out", "out", "--device", "warp"], "device 'warp' cannot be used"),
-    (
-        ["--input", "photos", "--out", "out", "--weights", "no.safetensors"],
-        "no.safetensors: no such file",
-    ),
-    (
-        ["--input", "photos", "--out", "out", "--weights", "photos/notes.txt"],
-        "notes.json: no such file",
-    ),
-]
+    ("--input photos", "--input and --out belong together"),
+    ("--out out", "nothing to do: give --input"),
+    ("--input nowhere --out out", "nowhere: no such file or folder"),
+    ("--input empty --out out", "empty: no images in this folder; expected files that end in .bmp"),
+    ("--input photos --out photos/notes.txt", "notes.txt is a file; expected a folder"),
+    ("--input photos/notes.txt --out out", "notes.txt: not a readable image"),
+    ("--input photos --out out --tile -1", "--tile must be 0 (the whole image) or a size"),
+    ("--input photos --out out --tile 40",
+     "multiple of 16, as this generator halves images 4 times; got 40: use 48"),
+    ("--input photos --out out --overlap 8", "--overlap 8 needs a --tile"),
+    ("--input photos --out out --tile 32 --overlap 32", "from 0 to 31, less than --tile; got 32"),
+    ("--input photos --out out --seed -1", "--seed must be from 0"),
+    ("--input photos --out out --dropout maybe", "invalid choice: 'maybe'"),
+    ("--input photos --out out --device warp", "device 'warp' cannot be used"),
+    ("--input photos --out out --weights no.safetensors", "no.safetensors: no such file"),
+    ("--input photos --out out --weights photos/notes.txt", "notes.json: no such file"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("flags", "words"), BAD_FLAGS)
@@ -391,7 +357,7 @@ def test_bad_input_is_one_line_and_status_2(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     before = files(tmp_path)
-    assert run("--weights", weights, *flags) == 2
+    assert run("--weights", weights, *flags.split()) == 2
     output, errors = capsys.readouterr()
     assert words in errors and len(errors.strip().splitlines()) == 1 and output == ""
     assert files(tmp_path) == before and not (tmp_path / "out").exists()
@@ -400,10 +366,8 @@ def test_bad_input_is_one_line_and_status_2(
 def test_two_inputs_with_one_result_are_refused_before_anything_is_written(
     weights, photos, tmp_path, capsys
 ):
-    for names in (
-        ("castle.png",),
-        ("TOWN.png", "Town.jpg"),
-    ):  # the latter are one name on Windows and macOS
+    # The last two are one name on Windows and macOS.
+    for names in (("castle.png",), ("TOWN.png", "Town.jpg")):
         for name in names:
             write_picture(photos / name, 16, 16)
         assert run("--weights", weights, "--input", photos, "--out", tmp_path / "out") == 2
@@ -430,12 +394,11 @@ def test_truncated_image_is_found_before_the_first_result_is_written(
     [
         torch.OutOfMemoryError("CUDA out of memory."),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-        RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory"
-        ),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. "
+                     "DefaultCPUAllocator: can't allocate memory"),
         MemoryError(),
     ],
-)
+)  # fmt: skip
 def test_short_memory_advises_a_tile_that_the_command_takes(
     error, weights, photos, tmp_path, monkeypatch, capsys
 ):
@@ -445,26 +408,20 @@ def test_short_memory_advises_a_tile_that_the_command_takes(
         return translate(generator, real_a, seed)
 
     monkeypatch.setattr(command, "translate", tight)
-    arguments = ("--weights", weights, "--input", photos / "castle.jpg", "--out", tmp_path / "out")
+    photo = photos / "castle.jpg"
+    arguments = ("--weights", weights, "--input", photo, "--out", tmp_path / "out")
     assert run(*arguments) == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    assert (
-        message == f"error: {photos / 'castle.jpg'}: memory ran out for 37x50 pixels; use --tile 16"
-    )
+    assert message == f"error: {photo}: memory ran out for 37x50 pixels; use --tile 16"
     assert not (tmp_path / "out").exists()
     assert run(*arguments, "--tile", message.split()[-1]) == 0
 
 
 @pytest.mark.parametrize(
     ("side", "tile", "words"),
-    [
-        (8000, 0, "--tile 1024"),
-        (900, 0, "--tile 448"),
-        (8000, 1024, "--tile 512"),
-        (8000, 16, "more memory"),
-        (16, 0, "more memory"),
-    ],
-)
+    [(8000, 0, "--tile 1024"), (900, 0, "--tile 448"), (8000, 1024, "--tile 512"),
+     (8000, 16, "more memory"), (16, 0, "more memory")],
+)  # fmt: skip
 def test_advised_tile_is_smaller_than_what_failed(side, tile, words):
     assert words in command.memory_advice(side, tile, STEP)
 
@@ -496,15 +453,10 @@ def test_interrupted_run_leaves_whole_results(weights, photos, tmp_path, monkeyp
 
 def test_command_as_a_process(weights, photos, tmp_path):
     call = [sys.executable, "-m", "pix2pix_lib.translate", "--weights", weights, "--device", "cpu"]
-    done = subprocess.run(
-        [*call, "--input", photos, "--out", tmp_path / "out"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 120}
+    done = subprocess.run([*call, "--input", photos, "--out", tmp_path / "out"], **options)
     assert done.returncode == 0 and "2 written" in done.stdout
     assert sorted(files(tmp_path / "out")) == ["castle.png", "old.barn.png"]
-    failed = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    failed = subprocess.run(call, **options)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("error: nothing to do") and failed.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Whoever looks at a run, or breaks it off at any instruction, leaves it as it was."""
+"""Looking at a run, or interrupting it at any instruction, leaves it as it was."""
 
 import gc
 import sys
@@ -44,13 +44,13 @@ def cycle_config():
     )
 
 
-# --- interruptions -----------------------------------------------------------------------------
+# --- interruptions --------------------------------------------------------------------------------
 
 
 def interrupted_at(line: int, action) -> bool:
-    """Run an action and raise KeyboardInterrupt before the library's line of this number, from 0.
+    """Interrupt an action before the library runs this line, counted from 0.
 
-    Returns whether there was such a line.
+    Returns whether the action ran that many lines.
     """
     left = line
 
@@ -77,21 +77,22 @@ def interrupted_at(line: int, action) -> bool:
 
 
 def modes(trainer) -> list:
-    """Return what an update may change for a while: modes, frozen weights, hooks."""
-    return [
-        (module.training, [p.requires_grad for p in module.parameters(recurse=False)],
-         len(module._forward_hooks), len(module._forward_pre_hooks))
-        for network in trainer.networks.values() for module in network.modules()
-    ]  # fmt: skip
+    """Return what an update may change temporarily: modes, frozen weights, hooks."""
+    modules = [module for network in trainer.networks.values() for module in network.modules()]
+    learning = [[p.requires_grad for p in m.parameters(recurse=False)] for m in modules]
+    hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks)) for m in modules]
+    return [[module.training for module in modules], learning, hooks]
 
 
 @pytest.mark.parametrize("kind", ["pix2pix", "cyclegan"])
 def test_update_interrupted_at_any_line_can_be_made_again(kind, tiny_config, cycle_config):
-    make, config = (make_trainer, tiny_config) if kind == "pix2pix" else (make_cyclegan, cycle_config)
+    make = make_trainer if kind == "pix2pix" else make_cyclegan
+    config = tiny_config if kind == "pix2pix" else cycle_config
     trainer, batch = make(config), torch.rand(2, 1, 3, 32, 32)
     before, line = modes(trainer), 0
     while interrupted_at(line, lambda: trainer.step(*batch)):
-        record = trainer.step(*batch)  # once this raised "element 0 of tensors does not require grad"
+        # This once raised "element 0 of tensors does not require grad".
+        record = trainer.step(*batch)
         assert modes(trainer) == before, line
         assert all(torch.isfinite(torch.as_tensor(v)) for v in vars_of(record))
         line += 1
@@ -103,7 +104,7 @@ def vars_of(record) -> list:
 
 
 def test_epoch_interrupted_at_any_line_counts_for_nothing(tiny_config, tiny_pairs):
-    """The trainer goes on with the epoch that was broken off, from wherever its weights are."""
+    """The trainer repeats the interrupted epoch, starting from its current weights."""
     trainer = make_trainer(replace(tiny_config, epochs=10_000))
     line = 0
     while interrupted_at(line, lambda: run(trainer, tiny_pairs, 1)):
@@ -114,7 +115,7 @@ def test_epoch_interrupted_at_any_line_counts_for_nothing(tiny_config, tiny_pair
 
 @pytest.mark.parametrize("fails", [KeyboardInterrupt, RuntimeError])
 def test_network_that_is_borrowed_comes_back_as_it_was_if_it_fails(fails, tiny_config):
-    """By every function that runs somebody's network, when it raises half-way."""
+    """This holds for every function that runs somebody's network, if it raises half-way."""
 
     def fail(*_):
         raise fails
@@ -143,21 +144,21 @@ def test_network_that_is_borrowed_comes_back_as_it_was_if_it_fails(fails, tiny_c
         handle.remove()
 
 
-# --- sliders during a training -----------------------------------------------------------------
+# --- sliders during training ----------------------------------------------------------------------
 
 
 def settings(explorer):
-    """Yield the two ends of each control."""
+    """Yield a setting for both ends of each control."""
     for name, control in explorer.controls.items():
-        ends = getattr(control, "options", None) or (explorer.range(name) if hasattr(
-            control, "low") else (True, False))  # fmt: skip
+        other = explorer.range(name) if hasattr(control, "low") else (True, False)
+        ends = getattr(control, "options", None) or other
         for value in (ends[0], ends[-1]):
             yield {name: value}
 
 
 @pytest.mark.parametrize("kind", EXPLORERS, ids=lambda kind: kind.__name__)
 def test_explorers_leave_the_random_numbers_of_the_process_alone(kind, monkeypatch):
-    """Not even for a moment: another thread may draw from them just then."""
+    """Not even for a moment, because another thread may draw from them just then."""
     explorer = kind()
     before = torch.get_rng_state()
 
@@ -178,8 +179,12 @@ def test_explorers_leave_the_random_numbers_of_the_process_alone(kind, monkeypat
 def test_sliders_moved_during_a_training_do_not_change_it(
     kind, tiny_config, cycle_config, tiny_pairs
 ):
-    """JupyterLab answers widgets in another thread. Bit for bit, with dropout and jitter on."""
-    make, config = (make_trainer, tiny_config) if kind == "pix2pix" else (make_cyclegan, cycle_config)
+    """JupyterLab may run widgets in another thread; the run is the same bit for bit.
+
+    Dropout and jitter are on.
+    """
+    make = make_trainer if kind == "pix2pix" else make_cyclegan
+    config = tiny_config if kind == "pix2pix" else cycle_config
     config = replace(config, epochs=30)
 
     class Jittered(TensorDataset):
@@ -203,7 +208,7 @@ def test_sliders_moved_during_a_training_do_not_change_it(
                         if stop.is_set():
                             return
                     moved.append(explorer)
-                    watched.translate(pairs.tensors[0][:1])  # the very network that learns
+                    watched.translate(pairs.tensors[0][:1])  # with the network that is learning
         except Exception as error:
             errors.append(error)
 
@@ -220,7 +225,7 @@ def test_sliders_moved_during_a_training_do_not_change_it(
     assert straight.history == watched.history
 
 
-# --- lifetimes ---------------------------------------------------------------------------------
+# --- lifetimes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["pix2pix", "cyclegan"])
@@ -228,8 +233,9 @@ def test_sliders_moved_during_a_training_do_not_change_it(
 def test_trainer_s_memory_is_free_as_soon_as_nobody_holds_it(
     kind, engine, tiny_config, cycle_config, tiny_pairs
 ):
-    """Without waiting for the garbage collector: two trainers of the paper are 1.7 GiB."""
-    make, config = (make_trainer, tiny_config) if kind == "pix2pix" else (make_cyclegan, cycle_config)
+    """It does not wait for the garbage collector: two of the paper's trainers take 1.7 GiB."""
+    make = make_trainer if kind == "pix2pix" else make_cyclegan
+    config = tiny_config if kind == "pix2pix" else cycle_config
     options = () if engine == "plain" else ("cpu", fast_engine("float32", torch.device("cpu")))
     gc.collect()
     gc.disable()

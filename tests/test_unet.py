@@ -1,4 +1,4 @@
-"""The U-Net: what its forward pass really does. Oracles: counting by hand, and the network taken apart."""
+"""The U-Net's forward pass, compared with counts by hand and with its own parts."""
 
 from itertools import pairwise
 
@@ -15,35 +15,27 @@ def small(**options) -> UNet:
 
 
 def counted_by_hand(norm_parameters: int, hidden_bias: bool) -> int:
-    """Return the parameters of the paper's U-Net: 16 weights per pair of channels, biases, scale and shift."""
+    """Return the parameters of the paper's U-Net: 16 weights per pair of channels, and more.
+
+    These are the biases, and the scales and shifts of the norms.
+    """
     encoder = [3, 64, 128, 256, 512, 512, 512, 512, 512]
-    decoder = [
-        (512, 512),
-        (1024, 512),
-        (1024, 512),
-        (1024, 512),
-        (1024, 256),
-        (512, 128),
-        (256, 64),
-    ]
+    decoder = [(512, 512), *[(1024, 512)] * 3, (1024, 256), (512, 128), (256, 64)]
     total = sum(16 * i * o for i, o in [*pairwise(encoder), *decoder]) + 16 * 128 * 3 + 3
     normed = encoder[2:-1] + [o for _, o in decoder]
     with_bias = encoder[1:] + [o for _, o in decoder]
     return total + norm_parameters * sum(normed) + hidden_bias * sum(with_bias)
 
 
-# --- size -------------------------------------------------------------------------------------------------------------
+# --- size -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("norm", "count"), [("batch", 54_413_955), ("instance", 54_409_603)])
 def test_the_papers_network_has_its_number_of_parameters(norm, count):
-    with torch.device("meta"):  # shapes without memory
+    with torch.device("meta"):  # the shapes need no memory
         network = UNet(norm=norm)
-    assert (
-        count_parameters(network)
-        == count
-        == counted_by_hand(2 * (norm == "batch"), norm == "instance")
-    )
+    assert count_parameters(network) == count
+    assert count == counted_by_hand(2 * (norm == "batch"), norm == "instance")
 
 
 def test_channels_double_up_to_eight_times():
@@ -139,22 +131,20 @@ def test_another_number_of_channels_or_axes_is_refused_with_both_shapes(shape):
     ("options", "words"),
     [
         ({"norm": "Batch"}, "norm must be one of batch, instance, group, layer, none; got 'Batch'"),
-        (
-            {"upsampling": "bilinear"},
-            "upsampling must be one of transposed, resize; got 'bilinear'",
-        ),
+        ({"upsampling": "bilinear"},
+         "upsampling must be one of transposed, resize; got 'bilinear'"),
         ({"depth": 1}, "depth must be at least 2"),
         ({"dropout": 1.5}, "1.5"),
         ({"dropout_blocks": (0, 1)}, r"count from 1.*\(0, 1\)"),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_options_out_of_range_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         small(**options)
 
 
-# --- weights, norms and dropout ---------------------------------------------------------------------------------------
+# --- weights, norms and dropout -------------------------------------------------------------------
 
 
 def test_weights_start_at_n_0_002_scales_at_n_1_002_and_shifts_at_0():
@@ -178,15 +168,10 @@ def test_weights_start_at_n_0_002_scales_at_n_1_002_and_shifts_at_0():
 
 def test_the_first_and_the_last_encoder_block_have_no_norm_and_the_first_no_activation():
     network = small(depth=5)
-    assert [type(down.norm).__name__ for down in network.downs] == [
-        "Identity",
-        *["BatchNorm2d"] * 3,
-        "Identity",
-    ]
-    assert [type(down.activation).__name__ for down in network.downs] == [
-        "Identity",
-        *["LeakyReLU"] * 4,
-    ]
+    norms = [type(down.norm).__name__ for down in network.downs]
+    assert norms == ["Identity", *["BatchNorm2d"] * 3, "Identity"]
+    activations = [type(down.activation).__name__ for down in network.downs]
+    assert activations == ["Identity", *["LeakyReLU"] * 4]
     assert {down.activation.negative_slope for down in network.downs[1:]} == {0.2}
     assert [type(up.norm).__name__ for up in network.ups] == ["BatchNorm2d"] * 4
     assert {type(up.activation) for up in [*network.ups, network.head]} == {nn.ReLU}
@@ -216,24 +201,22 @@ def test_dropout_drops_at_the_given_rate_and_not_at_evaluation():
     assert not (block.eval()(torch.zeros(4, 2, 16, 16)) == 0).any()
 
 
-# --- what flows where -------------------------------------------------------------------------------------------------
+# --- what flows where -----------------------------------------------------------------------------
 
 
 def test_a_down_block_is_activation_then_convolution_then_norm():
     x = torch.randn(2, 3, 8, 8)
     block = DownBlock(3, 5, norm="instance", bias=True)
-    convolved = nn.functional.conv2d(
-        nn.functional.leaky_relu(x, 0.2), block.conv.weight, block.conv.bias, 2, 1
-    )
+    activated = nn.functional.leaky_relu(x, 0.2)
+    convolved = nn.functional.conv2d(activated, block.conv.weight, block.conv.bias, 2, 1)
     torch.testing.assert_close(block(x), nn.functional.instance_norm(convolved))
 
 
 def test_an_up_block_is_activation_then_convolution_then_norm():
     x = torch.randn(2, 3, 8, 8)
     block = UpBlock(3, 5, norm="instance", bias=True)
-    convolved = nn.functional.conv_transpose2d(
-        x.relu(), block.upsample.weight, block.upsample.bias, 2, 1
-    )
+    weight, bias = block.upsample.weight, block.upsample.bias
+    convolved = nn.functional.conv_transpose2d(x.relu(), weight, bias, 2, 1)
     torch.testing.assert_close(block(x), nn.functional.instance_norm(convolved))
 
 
@@ -249,9 +232,8 @@ def test_a_skip_carries_the_value_before_the_activation():
     assert torch.equal(inputs[0], outputs[-1])  # the bottleneck
     for received, carried in zip(inputs[1:], reversed(outputs[:-1]), strict=True):
         skip = received[:, received.shape[1] - carried.shape[1] :]
-        assert torch.equal(
-            skip, carried
-        )  # the hook cloned it before the next block could change it in place
+        # The hook made its copy before the next block could change the tensor in place.
+        assert torch.equal(skip, carried)
         assert carried.min() < -0.01
         assert not torch.equal(skip, nn.functional.leaky_relu(carried, 0.2))
 

@@ -99,9 +99,14 @@ def course_files(root: Path) -> list[Path]:
 
 
 def is_generated(path: Path) -> bool:
-    """Tell whether a file, named from the course's folder on, is a cache or belongs to a dataset drawn on first use."""
+    """Return whether a file is a cache, or belongs to a dataset that was drawn at first use.
+
+    Args:
+        path: from the course's folder on.
+    """
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
-    return hidden or (path.parts[0] == "data" and path.parts[1].startswith("facades"))
+    is_data = path.parts[0] == "data" and path.suffix != ".png"
+    return hidden or (is_data and path.parts[1] not in ("README.md", "sample", "weights"))
 
 
 def without_outputs(path: Path) -> bytes:

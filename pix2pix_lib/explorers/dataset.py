@@ -15,6 +15,7 @@ from ..data import (
     Jitter,
     Pair,
     apply_jitter,
+    default_load_size,
     draw_jitter,
     find_pairs,
     read_pair,
@@ -79,7 +80,7 @@ class DatasetExplorer(Explorer):
                 Slider("index", "pair", 0, len(self.pairs) - 1, 0),
                 Choice("direction", "direction", DIRECTIONS, "BtoA"),
                 Slider("seed", "seed", 0, 99, 0),
-                Slider("load_size", "load size", size, size * 3 // 2, round(size * 286 / 256)),
+                Slider("load_size", "load size", size, size * 3 // 2, default_load_size(size)),
                 Switch("flip", "mirror half", True),
                 Switch("together", "one draw for both", True),
             ]
