@@ -1,4 +1,4 @@
-"""How the tests run: one thread a process, several processes, the longest files first."""
+"""How the tests run: in several processes of one thread each, the slowest files first."""
 
 import os
 

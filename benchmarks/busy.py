@@ -1,13 +1,13 @@
-"""How fast the lessons train on a machine that has other work to do.
+"""Measure how fast the lessons train on a machine that has other work to do.
 
-    python -m benchmarks.busy                 the table for this machine, about two minutes
-    python -m benchmarks.busy --rounds 10     more of it
+    python -m benchmarks.busy                 print the table for this machine, in two minutes
+    python -m benchmarks.busy --rounds 10     measure each case more often
 
-The lessons' networks at 128x128 make steps on an idle machine; beside a process in an empty loop,
-as a browser may be; and beside a second training of the same kind. Each case is measured with what
+The lessons' networks make steps at 128x128: on an idle machine, next to a process in an empty loop,
+as a browser may be, and next to a second training of the same kind. Each case is measured with what
 `pix2pix_lib.threads` does when the package is imported, with torch's defaults, and with one thread.
-They take turns, so that the ratios do not depend on the hour; each begins with two seconds in which
-the watcher gets to know its neighbours.
+They take turns, so that the ratios do not depend on the time of day. Each measurement starts with
+two seconds in which the watcher notices its neighbours.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 OWN_SETTINGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 WAYS = {
     "pix2pix_lib": {},
-    "torch's defaults": {"GOMP_SPINCOUNT": "300000"},  # the default, but as a setting of one's own
+    "torch's defaults": {"GOMP_SPINCOUNT": "300000"},  # the default, given as a user's setting
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 CASES = ("idle", "beside a loop", "beside a training")
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def measure(rounds: int, seconds: float) -> dict[tuple[str, str], list[float]]:
-    """Return steps per second for each way and case."""
+    """Return the steps per second of each round, for each way and case."""
     rates: dict[tuple[str, str], list[float]] = {}
     with ExitStack() as stack:
         trainings = {way: stack.enter_context(closing(Training(way))) for way in WAYS}
@@ -73,21 +73,17 @@ def start_loop() -> subprocess.Popen:
 
 @dataclass
 class Training:
-    """A process that makes training steps when it is told to."""
+    """A process that makes training steps on demand."""
 
     way: str
 
     def __post_init__(self):
         environment = {k: v for k, v in os.environ.items() if k not in OWN_SETTINGS}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.busy", "--serve"],
-            cwd=ROOT,
-            env=environment | WAYS[self.way],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.rate()  # it is ready
+        command = [sys.executable, "-m", "benchmarks.busy", "--serve"]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=environment | WAYS[self.way],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True)  # fmt: skip
+        self.rate()  # answered when the process is ready
 
     def start(self, seconds: float) -> None:
         self.process.stdin.write(f"{seconds}\n")
@@ -102,7 +98,7 @@ class Training:
 
 
 def serve() -> None:
-    """Read seconds from stdin, and answer with the steps per second made in so long."""
+    """Read numbers of seconds from stdin, and answer each with the steps per second made."""
     import torch
 
     from pix2pix_lib.config import TrainConfig

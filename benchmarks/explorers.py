@@ -1,11 +1,11 @@
-"""Time each explorer from `set(...)` to the finished picture, over random settings, and print one table.
+"""Time each explorer from `set(...)` to the finished picture and print one table.
 
-    python -m benchmarks.explorers            all of them, 200 settings each
-    python -m benchmarks.explorers --settings 50
+    python -m benchmarks.explorers                 use 200 random settings for each explorer
+    python -m benchmarks.explorers --settings 50   use fewer
 
-A setting moves one control to a random value, as a hand does. `picture` is drawing and encoding
-together, without the networks; `network` the time in forward passes, over those settings that
-needed one.
+A setting moves one control to a random value, as a user does. `picture` is the time to draw and
+encode, without the networks; `network` is the time in forward passes, over the settings that needed
+one.
 """
 
 import argparse
@@ -29,16 +29,9 @@ from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
 from pix2pix_lib.explorers.unet import UNetExplorer
 
 EXPLORERS = (
-    DatasetExplorer,
-    UNetExplorer,
-    ReceptiveFieldExplorer,
-    PatchExplorer,
-    LossExplorer,
-    FacadeDesigner,
-    RectanglePainter,
-    TrainingPlayer,
-    NormalizationExplorer,
-)
+    DatasetExplorer, UNetExplorer, ReceptiveFieldExplorer, PatchExplorer, LossExplorer,
+    FacadeDesigner, RectanglePainter, TrainingPlayer, NormalizationExplorer,
+)  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,18 +44,16 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{'explorer':<26}{'picture: median':>16}{'95 %':>8}{'network: median':>18}{'95 %':>8}")
     for kind in EXPLORERS:
         pictures, networks = measure(kind(), settings)
-        network = (
-            f"{statistics.median(networks):>18.1f}{percentile(networks):>8.1f}"
-            if networks
-            else f"{'-':>18}"
-        )
+        network = f"{'-':>18}"
+        if networks:
+            network = f"{statistics.median(networks):>18.1f}{percentile(networks):>8.1f}"
         picture = f"{statistics.median(pictures):>16.1f}{percentile(pictures):>8.1f}"
         print(f"{kind.__name__:<26}{picture}{network}", flush=True)
     return 0
 
 
 def measure(explorer: Explorer, settings: int) -> tuple[list[float], list[float]]:
-    """Return the milliseconds of each setting: drawing and encoding, and the networks where they ran."""
+    """Return each setting's milliseconds for the picture, and for the networks where they ran."""
     dice = random.Random(0)
     pictures, networks = [], []
     for _ in range(settings):
@@ -77,7 +68,7 @@ def measure(explorer: Explorer, settings: int) -> tuple[list[float], list[float]
 
 
 def random_setting(explorer: Explorer, dice: random.Random) -> dict:
-    """Return one control of the explorer with a random value that it allows now."""
+    """Return one control of the explorer with a random value that it currently allows."""
     name = dice.choice(list(explorer.controls))
     control = explorer.controls[name]
     if isinstance(control, Choice):

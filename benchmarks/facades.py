@@ -1,4 +1,7 @@
-"""How many facade pairs one process draws per second of processor time. Run: python -m benchmarks.facades"""
+"""Count the facade pairs that one process draws per second of processor time.
+
+Run: python -m benchmarks.facades
+"""
 
 import argparse
 import time
@@ -7,7 +10,7 @@ from pix2pix_lib.facades import make_pair
 
 
 def pairs_per_second(size: int, count: int) -> float:
-    """Return pairs per second of processor time over `count` pairs, after one that is not counted."""
+    """Return pairs per second of processor time over `count` pairs, after one uncounted pair."""
     make_pair(0, size)
     start = time.process_time()
     for seed in range(count):
@@ -16,7 +19,7 @@ def pairs_per_second(size: int, count: int) -> float:
 
 
 def main() -> None:
-    """Measure each size three times and print the best."""
+    """Measure each size three times and print the best result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--count", type=int, default=60, help="pairs in each measurement")

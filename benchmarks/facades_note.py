@@ -1,9 +1,10 @@
-"""The facades note's run on the real facades: its system, its settings, its generator loss.
+"""Repeat the facades note's run on the real facades, with its system and settings.
 
-REAL_FACADES_DIR=FOLDER python -m benchmarks.facades_note [--channels 64] [--stop 100] [--out
-FOLDER] trains `instance3x3` with batch 32 at 256x256 for 100 epochs, or for as many of them as
---stop says, prints the mean generator loss (LSGAN + 100 L1) of each epoch beside the two numbers of
-the note, and draws the curve. It may be interrupted and goes on from the last finished epoch.
+    REAL_FACADES_DIR=FOLDER python -m benchmarks.facades_note [--channels 64] [--stop 100]
+
+This trains `instance3x3` with batch 32 at 256x256 for 100 epochs, or for the first --stop of them.
+It prints the mean generator loss (LSGAN + 100 L1) of each epoch next to the note's two numbers, and
+draws the curve. After an interruption, it resumes from the last finished epoch.
 """
 
 import argparse
@@ -27,33 +28,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--channels", type=int, default=64, help="width of both networks; the note has 64"
-    )
+    width = "width of both networks; the note has 64"
+    parser.add_argument("--channels", type=int, default=64, help=width)
     parser.add_argument("--stop", type=int, default=100, help="epochs to train of the note's 100")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs/facades_note"))
     arguments = parser.parse_args()
-    config = system_config(
-        "instance3x3",
-        direction="BtoA",
-        base_channels=arguments.channels,
-        disc_channels=arguments.channels,
-    )
+    widths = {"base_channels": arguments.channels, "disc_channels": arguments.channels}
+    config = system_config("instance3x3", direction="BtoA", **widths)
     device = pick_device(arguments.device)
     engine, reason = choose_engine(config, device, make_trainer)
     trainer = make_trainer(config, device, engine)
-    data = PairedDataset(
-        find_pairs(os.environ["REAL_FACADES_DIR"], "train"),
-        direction="BtoA",
-        size=config.image_size,
-        in_memory=True,
-    )
+    pairs = find_pairs(os.environ["REAL_FACADES_DIR"], "train")
+    data = PairedDataset(pairs, direction="BtoA", size=config.image_size, in_memory=True)
     checkpoint = arguments.out / "last.pt"
     if checkpoint.exists():
         load_checkpoint(checkpoint, trainer)
     print(
-        f"{arguments.channels} channels, {len(data)} pairs; {describe_device(device)}, {engine.precision}: {reason}"
+        f"{arguments.channels} channels, {len(data)} pairs; "
+        f"{describe_device(device)}, {engine.precision}: {reason}"
     )
     while trainer.epoch < arguments.stop:
         train_epoch(trainer, data)
@@ -67,22 +60,19 @@ def main() -> None:
 
 def generator_losses(trainer: Pix2PixTrainer) -> dict[int, tuple[float, float]]:
     """Return the mean weighted generator loss and the mean discriminator loss of each epoch."""
-    config, losses = trainer.config, {}
+    lambda_gan, lambda_l1, losses = trainer.config.lambda_gan, trainer.config.lambda_l1, {}
     for epoch in range(trainer.epoch):
         records = [record for record in trainer.history if record.epoch == epoch]
-        generator = [
-            config.lambda_gan * r.loss_g_gan + config.lambda_l1 * r.loss_g_l1 for r in records
-        ]
+        generator = [lambda_gan * r.loss_g_gan + lambda_l1 * r.loss_g_l1 for r in records]
         losses[epoch] = statistics.mean(generator), statistics.mean(r.loss_d for r in records)
     return losses
 
 
 def draw(losses: dict[int, tuple[float, float]], path: Path) -> None:
-    """Write the curve with the note's numbers as points."""
+    """Draw the curve, with the note's numbers as points."""
     figure, axes = new_figure(7, 3)
-    axes.plot(
-        list(losses), [loss for loss, _ in losses.values()], color=BLUE, label="measured here"
-    )
+    measured = [loss for loss, _ in losses.values()]
+    axes.plot(list(losses), measured, color=BLUE, label="measured here")
     axes.plot(list(NOTE), list(NOTE.values()), "o", color=ORANGE, label="the note")
     axes.set_xlabel("epoch")
     axes.set_ylabel("generator loss")

@@ -1,8 +1,8 @@
-"""Run the notebooks from top to bottom and print how long each took and how much memory its kernel had at most.
+"""Run the notebooks from top to bottom and print the time and peak memory of each.
 
-python -m benchmarks.notebooks               all of them
-python -m benchmarks.notebooks 04 06         only those with these numbers
-python -m benchmarks.notebooks --write 04    and store the outputs, without anything that names the machine
+python -m benchmarks.notebooks               run all of them
+python -m benchmarks.notebooks 04 06         run those with these numbers
+python -m benchmarks.notebooks --write 04    also store the outputs, which do not name the machine
 """
 
 import argparse
@@ -23,27 +23,24 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
-MEMORY_PROBE = (
-    "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"  # KiB on Linux
-)
+# It prints KiB on Linux.
+MEMORY_PROBE = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "numbers", nargs="*", help="numbers of the notebooks, as 04; all if none is given"
-    )
+    numbers = "numbers of the notebooks, such as 04; all if none is given"
+    parser.add_argument("numbers", nargs="*", help=numbers)
     parser.add_argument("--write", action="store_true", help="store the outputs in the notebooks")
     arguments = parser.parse_args(argv)
-    paths = [
-        p
-        for p in sorted(FOLDER.glob("*.ipynb"))
-        if not arguments.numbers or p.name[:2] in arguments.numbers
-    ]
+    paths = sorted(FOLDER.glob("*.ipynb"))
+    if arguments.numbers:
+        paths = [path for path in paths if path.name[:2] in arguments.numbers]
     print(
-        f"{describe_device(pick_device())}; Python {platform.python_version()}, torch {torch.__version__}"
+        f"{describe_device(pick_device())}; "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
     )
     print(f"{'notebook':<24}{'seconds':>9}{'GiB':>8}", flush=True)
     total = 0.0
@@ -60,13 +57,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(path: Path, write: bool) -> tuple[float, float]:
-    """Run one notebook in a kernel of its own; return seconds (start of the kernel included) and GiB at most."""
+    """Run one notebook; return the seconds, including the kernel's start, and the peak GiB."""
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(MEMORY_PROBE))
     start = time.perf_counter()
-    client = NotebookClient(
-        notebook, timeout=1800, record_timing=False, resources={"metadata": {"path": FOLDER}}
-    )
+    resources = {"metadata": {"path": FOLDER}}
+    client = NotebookClient(notebook, timeout=1800, record_timing=False, resources=resources)
     client.execute()
     seconds = time.perf_counter() - start
     probe = notebook.cells.pop()
@@ -78,7 +74,7 @@ def run(path: Path, write: bool) -> tuple[float, float]:
 
 
 def drop_widget_views(notebook: nbformat.NotebookNode) -> None:
-    """Take out what only the kernel that just ended could show; the words beside it stay."""
+    """Remove what only the kernel that just ended could show, but keep the words next to it."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)

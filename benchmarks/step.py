@@ -1,10 +1,12 @@
-"""Time and memory of a training step: the paper's, in plain float32, against this library's.
+"""Compare time and memory of a training step: the paper's, in plain float32, and this library's.
 
-python -m benchmarks.step [--batches 1 4 16] [--compile] prints one table for the processor and,
-where there is one, one for the GPU: the paper's networks at 256x256, all variants interleaved in
-one run, the reference first in each round. The share is that of the machine's best matrix product
-in the same precision. Peak memory is that of a process of its own. The last lines say how long a
-step of the lessons waits for its data.
+    python -m benchmarks.step [--batches 1 4 16] [--compile]
+
+This prints one table for the processor and, if there is a GPU, another one for it. The networks are
+the paper's at 256x256. All variants are interleaved in one run, with the reference first in each
+round. The share is that of the machine's best matrix product in the same precision. Peak memory is
+measured in a separate process. The last lines say how long a step of the lessons waits for its
+data.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -38,7 +41,7 @@ PAPER = TrainConfig(
 
 
 def reference_step(generator, discriminator, optimizer_g, optimizer_d, real_a, real_b) -> None:
-    """Make one step as the paper has it, with nothing but eager float32 torch."""
+    """Make one step as in the paper, with nothing but eager float32 torch."""
     fake_b = generator(real_a)
     real_logits = discriminator(real_a, real_b)
     fake_logits = discriminator(real_a, fake_b.detach())
@@ -57,7 +60,7 @@ def reference_step(generator, discriminator, optimizer_g, optimizer_d, real_a, r
 
 @dataclass
 class Variant:
-    """One way to make a step: `run()` makes one on the variant's own networks."""
+    """One way to make a step: `run()` makes one with the variant's own networks."""
 
     name: str
     dtype: torch.dtype
@@ -65,18 +68,18 @@ class Variant:
 
 
 def make_variant(name: str, batch: int, device: torch.device) -> Variant:
-    """Return "reference", or an engine: a precision with "compiled" or "eager" behind it, where it differs."""
+    """Return the variant of this name: "reference", or an engine.
+
+    An engine's name is its precision, followed by "compiled" or "eager" if it is one of these.
+    """
     torch.manual_seed(0)
     real_a, real_b = (torch.rand(2, batch, 3, 256, 256) * 2 - 1).to(device)
     if name == "reference":
         networks = UNet().to(device), PatchDiscriminator().to(device)
-        adams = [
-            torch.optim.Adam(network.parameters(), lr=2e-4, betas=(0.5, 0.999))
-            for network in networks
-        ]
-        return Variant(
-            name, torch.float32, lambda: reference_step(*networks, *adams, real_a, real_b)
-        )
+        options = {"lr": 2e-4, "betas": (0.5, 0.999)}
+        adams = [torch.optim.Adam(network.parameters(), **options) for network in networks]
+        step = partial(reference_step, *networks, *adams, real_a, real_b)
+        return Variant(name, torch.float32, step)
     precision, _, extra = name.partition(" ")
     engine = replace(fast_engine(precision, device, batch), compiled=extra == "compiled")
     if extra == "eager":
@@ -104,25 +107,15 @@ def time_step(variant: Variant, device: torch.device) -> float:
 
 
 def peak_memory(name: str, batch: int, device: torch.device) -> float:
-    """Return the GiB that a process with this variant alone has needed after five steps."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.step",
-        "--alone",
-        name,
-        "--batches",
-        str(batch),
-        "--on",
-        str(device),
-    ]
-    return json.loads(
-        subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-    )
+    """Return the peak GiB of a separate process that makes five steps with this variant."""
+    program = [sys.executable, "-m", "benchmarks.step"]
+    command = [*program, "--alone", name, "--batches", str(batch), "--on", str(device)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def run_alone(name: str, batch: int, device: torch.device) -> float:
-    """Make five steps and return the peak memory in GiB: the GPU's, or the whole process's on a CPU."""
+    """Make five steps and return the peak GiB: the GPU's, or the whole process's on a CPU."""
     variant = make_variant(name, batch, device)
     for _ in range(5):
         variant.run()
@@ -132,9 +125,10 @@ def run_alone(name: str, batch: int, device: torch.device) -> float:
 
 
 def process_peak() -> int:
-    """Return the most bytes that this process has held; where Linux does not say it, what getrusage says.
+    """Return the most bytes that this process has held.
 
-    On Linux getrusage would count what the parent process held before this one took its place.
+    On Linux this is read from /proc, because getrusage would count what the parent process held
+    before this one replaced it; elsewhere getrusage gives it.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -146,7 +140,7 @@ def process_peak() -> int:
 def compare(
     batch: int, device: torch.device, names: list[str], rounds: int, ceilings: dict
 ) -> None:
-    """Print one row a variant: the medians over the rounds, of which the first ones only warm up."""
+    """Print one row per variant: the medians over the rounds, after some that only warm up."""
     variants = [make_variant(name, batch, device) for name in names]
     seconds = {variant.name: [] for variant in variants}
     warm_up = 1 if device.type == "cpu" else 10
@@ -173,14 +167,14 @@ def compare_all(batches: list[int], device: torch.device, compiled: bool) -> Non
     names = names_for(device, compiled)
     dtypes = {DTYPES[name.split()[0]] for name in names[1:]}
     ceilings = {dtype: matmul_rate(device, dtype) for dtype in dtypes}
+    rates = [f"{str(dtype)[6:]} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in ceilings.items()]
     print(
-        f"\n{describe_device(device)}, torch {torch.__version__}; best matrix product: "
-        + ", ".join(
-            f"{str(dtype)[6:]} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in ceilings.items()
-        )
+        f"\n{describe_device(device)}, torch {torch.__version__}; "
+        f"best matrix product: {', '.join(rates)}"
     )
     print(
-        "| batch | step | ms | times the reference | GFLOP/s | share of the ceiling | peak memory, GiB |"
+        "| batch | step | ms | times the reference "
+        "| GFLOP/s | share of the ceiling | peak memory, GiB |"
     )
     print("|---|---|---|---|---|---|---|")
     for batch in batches:
@@ -188,7 +182,10 @@ def compare_all(batches: list[int], device: torch.device, compiled: bool) -> Non
 
 
 def print_data_wait(device: torch.device, steps: int = 20) -> None:
-    """Print which part of a step at batch 4 and 128x128 is spent waiting for pairs, from memory and from files."""
+    """Print the share of a step that is spent waiting for pairs, from memory and from files.
+
+    The step has batch 4 and images of 128x128.
+    """
     config = TrainConfig(batch_size=4)
     with tempfile.TemporaryDirectory() as folder:
         write_dataset(Path(folder) / "facades", {"train": 4 * steps, "val": 1}, config.image_size)
@@ -206,8 +203,8 @@ def print_data_wait(device: torch.device, steps: int = 20) -> None:
                 waits.append(arrived - start)
                 start = time.perf_counter()
                 steps_taken.append(start - arrived)
-            # the first wait starts the reading process and is paid once an epoch; the first step
-            # sets up torch
+            # The first wait, which starts the reading process, occurs once per epoch; the first
+            # step sets up torch.
             share = sum(waits[1:]) / (sum(waits[1:]) + sum(steps_taken[1:]))
             source = "memory" if in_memory else f"files, {workers} reading processes"
             print(f"waiting for data at batch 4, 128x128, from {source}: {share:.2%} of the time")
@@ -218,13 +215,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="also bf16 with torch.compile (a minute or more each)",
-    )
+    compiled = "also bf16 with torch.compile (a minute or more each)"
+    parser.add_argument("--compile", action="store_true", help=compiled)
     parser.add_argument("--on", help="one device only")
-    parser.add_argument("--alone", help=argparse.SUPPRESS)  # how peak_memory calls this script
+    parser.add_argument("--alone", help=argparse.SUPPRESS)  # used by peak_memory
     arguments = parser.parse_args()
     gpus = ["cuda"] if torch.cuda.is_available() else []
     devices = [torch.device(name) for name in ([arguments.on] if arguments.on else ["cpu", *gpus])]

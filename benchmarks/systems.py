@@ -1,9 +1,10 @@
-"""The five systems of the study notes on the procedural facades, each with the same pairs for as many epochs.
+"""Train the study notes' five systems on the same procedural facades for the same epochs.
 
-python -m benchmarks.systems [--channels 8] [--pairs 200] [--epochs 2] [--out PICTURE] prints one
-table and draws what each makes of the same unseen label maps. Images are 256x256, label map to
-photo; every system has its own loss, order, batch size and learning rate, and all have the same
-width. CycleGAN gets the same images taken apart.
+    python -m benchmarks.systems [--channels 8] [--pairs 200] [--epochs 2] [--out PICTURE]
+
+This prints one table, and draws what each system makes of the same unseen label maps. Images are
+256x256, from label map to photo. Each system has its own loss, order, batch size and learning rate,
+and all have the same width. CycleGAN gets the same images, but unpaired.
 """
 
 import argparse
@@ -34,7 +35,7 @@ SIZE, VALIDATION, SHOWN = 256, 40, 6
 
 @dataclass(frozen=True)
 class Row:
-    """What one system did with its budget: its name, settings, updates, seconds, validation L1, and pictures."""
+    """One system's settings, and what it reached with its budget."""
 
     name: str
     parameters: int
@@ -49,9 +50,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--channels", type=int, default=8, help="width of all networks; the notes have 64"
-    )
+    width = "width of all networks; the notes have 64"
+    parser.add_argument("--channels", type=int, default=8, help=width)
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--device", default="auto")
@@ -59,12 +59,9 @@ def main() -> None:
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
     with tempfile.TemporaryDirectory() as folder:
-        data = write_dataset(
-            Path(folder) / "facades",
-            {"train": arguments.pairs, "val": VALIDATION},
-            SIZE,
-            progress=progress_callback("making facades"),
-        )
+        counts = {"train": arguments.pairs, "val": VALIDATION}
+        show = progress_callback("making facades")
+        data = write_dataset(Path(folder) / "facades", counts, SIZE, progress=show)
         train_pairs = find_pairs(data, "train")
         validation = PairedDataset(
             find_pairs(data, "val"), direction="BtoA", size=SIZE, jitter=False, in_memory=True
@@ -87,15 +84,10 @@ def measure(
     arguments: argparse.Namespace,
     device: torch.device,
 ) -> Row:
-    """Train one system and return what came of it."""
-    config = system_config(
-        name,
-        image_size=SIZE,
-        direction="BtoA",
-        epochs=arguments.epochs,
-        base_channels=arguments.channels,
-        disc_channels=arguments.channels,
-    )
+    """Train one system and return its results."""
+    widths = {"base_channels": arguments.channels, "disc_channels": arguments.channels}
+    options = {"image_size": SIZE, "direction": "BtoA", "epochs": arguments.epochs}
+    config = system_config(name, **options, **widths)
     engine, _ = choose_engine(config, device, trainer_factory(config))
     trainer = trainer_factory(config)(config, device, engine)
     print(name, file=sys.stderr)
@@ -118,11 +110,9 @@ def measure(
 def dataset(config: TrainConfig, pairs: list[Pair]) -> PairedDataset | UnpairedDataset:
     """Return the training data of a system, in memory: the pairs, or their sides."""
     common = {"direction": config.direction, "size": SIZE, "in_memory": True}
-    return (
-        UnpairedDataset(*sides(pairs), **common)
-        if config.unpaired
-        else PairedDataset(pairs, **common)
-    )
+    if config.unpaired:
+        return UnpairedDataset(*sides(pairs), **common)
+    return PairedDataset(pairs, **common)
 
 
 def table(rows: list[Row]) -> str:
@@ -132,19 +122,19 @@ def table(rows: list[Row]) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.name} | {r.parameters:,} | {r.batch_size} | {r.updates} | {r.seconds:.0f} | {r.error:.3f} |"
+        f"| {r.name} | {r.parameters:,} | {r.batch_size} "
+        f"| {r.updates} | {r.seconds:.0f} | {r.error:.3f} |"
         for r in rows
     ]
     return "\n".join(lines)
 
 
 def draw(rows: list[Row], validation: PairedDataset, path: Path) -> None:
-    """Write one row of pictures for each system between the inputs and the truth."""
+    """Draw one row of pictures for each system, between the inputs and the truth."""
     pairs = [validation[index] for index in range(SHOWN)]
     inputs, truths = (torch.stack(side) for side in zip(*pairs))
-    figure = sample_rows(
-        {"input": inputs, **{row.name: row.pictures for row in rows}, "truth": truths}, 1.3
-    )
+    outputs = {row.name: row.pictures for row in rows}
+    figure = sample_rows({"input": inputs, **outputs, "truth": truths}, 1.3)
     path.write_bytes(to_png(figure))
 
 

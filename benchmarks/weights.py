@@ -1,11 +1,11 @@
-"""Train the small networks that ship with the course, keep snapshots on the way, and draw the README's picture.
+"""Train the small networks that ship with the course, and draw the README's picture.
 
-    python -m benchmarks.weights             trains (about half an hour), then writes data/weights and data/tour.png
-    python -m benchmarks.weights --picture   only draws data/tour.png with the generator that is there
+    python -m benchmarks.weights             train, then write data/weights and data/tour.png
+    python -m benchmarks.weights --picture   only draw data/tour.png with the existing generator
 
-The run lives in runs/weights; started again after an interruption, it goes on from the last whole
-epoch. On one kind of machine the same command gives the same weights; on another they differ by
-what rounding adds up to.
+Training takes about half an hour and saves snapshots on the way. The run is kept in runs/weights;
+started again after an interruption, it resumes from the last finished epoch. On one kind of machine
+the same command gives the same weights; on another, accumulated rounding makes them differ.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from pix2pix_lib.checkpoints import (
 from pix2pix_lib.config import TrainConfig
 from pix2pix_lib.data import PairedDataset, find_pairs
 from pix2pix_lib.facades import default_dataset, facade_tensors, split_seeds
+from pix2pix_lib.history import write_history
 from pix2pix_lib.inference import translate
 from pix2pix_lib.plots import describe_step, samples
 from pix2pix_lib.progress import make_bar
-from pix2pix_lib.history import write_history
 from pix2pix_lib.trained import FOLDER, PERCENTS, REBUILD, load_snapshot, weights_file
 from pix2pix_lib.training import Pix2PixTrainer, StepRecord, make_trainer, validation_l1
 
@@ -34,25 +34,23 @@ ROOT = Path(__file__).parent.parent
 RUN = ROOT / "runs" / "weights"
 FACADES, VALIDATION = 1000, 100
 CONFIG = TrainConfig(base_channels=14, disc_channels=16, disc_norm="none", dropout=0.2, epochs=16)
-RECORD_EVERY = 100  # steps: the losses that ship are means over so many
-SHOWN = (1, 6, 9, 10, 14, 18)  # of the test split, in the README's picture
+RECORD_EVERY = 100  # the shipped losses are means over this many steps
+SHOWN = (1, 6, 9, 10, 14, 18)  # the facades of the test split in the README's picture
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--picture", action="store_true", help="draw the picture with the weights that are there"
-    )
+    picture = "only draw the picture, with the existing weights"
+    parser.add_argument("--picture", action="store_true", help=picture)
     if not parser.parse_args(argv).picture:
         RUN.mkdir(parents=True, exist_ok=True)
         try:
             train(RUN)
         except KeyboardInterrupt:
-            print(
-                "\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr
-            )
+            message = "interrupted; the same command goes on from the last whole epoch"
+            print(f"\n{message}", file=sys.stderr)
             return 130
         ship(RUN, FOLDER)
     draw_tour(ROOT / "data" / "tour.png")
@@ -60,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(folder: Path) -> None:
-    """Run the epochs that are left, and keep the run at each of PERCENTS."""
+    """Run the remaining epochs, and save the run at each of PERCENTS."""
     dataset = load_split(folder, "train", jitter=True)
     trainer, last = make_trainer(CONFIG), folder / "last.pt"
     if last.is_file():
@@ -78,65 +76,53 @@ def train(folder: Path) -> None:
 
 
 def load_split(folder: Path, split: str, jitter: bool) -> PairedDataset:
-    """Return the training or validation pairs, which are drawn into the folder at first use."""
+    """Return the training or validation pairs, which are drawn into the folder on first use."""
     pairs = find_pairs(default_dataset(folder, CONFIG.image_size, FACADES, VALIDATION), split)
-    return PairedDataset(
-        pairs, direction=CONFIG.direction, size=CONFIG.image_size, jitter=jitter, in_memory=True
-    )
+    return PairedDataset(pairs, direction=CONFIG.direction, size=CONFIG.image_size, jitter=jitter,
+                         in_memory=True)  # fmt: skip
 
 
 def keep_snapshot(trainer: Pix2PixTrainer, folder: Path, step: int, epoch_steps: int) -> None:
-    """Keep the run if this many steps are one of PERCENTS of it."""
+    """Save the run if this many steps are one of its PERCENTS."""
     for percent in PERCENTS:
         if step * 100 == percent * CONFIG.epochs * epoch_steps:
             save_checkpoint(folder / f"snapshot_{percent:03d}.pt", trainer)
 
 
 def ship(run: Path, folder: Path) -> None:
-    """Write the networks of each snapshot with 16-bit weights and their cards, and the losses along the way."""
+    """Write the networks of each snapshot in 16 bits with their cards, and the run's losses."""
     validation = load_split(run, "val", jitter=False)
     for percent in PERCENTS:
         trainer = make_trainer(CONFIG)
         load_checkpoint(run / f"snapshot_{percent:03d}.pt", trainer)
         card = {
-            "trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades), label map to photo",
+            "trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades), "
+            "label map to photo",
             "command": REBUILD,
             "licence": "CC0-1.0",
             "step": percent * CONFIG.epochs * FACADES // 100,
             "percent": percent,
             "validation_l1": round(validation_l1(trainer, validation), 4),
         }
-        save_generator(
-            weights_file("generator", percent, folder), trainer.generator, CONFIG, card, half=True
-        )
-        save_discriminator(
-            weights_file("discriminator", percent, folder),
-            trainer.discriminator,
-            CONFIG,
-            card,
-            half=True,
-        )
+        path = weights_file("generator", percent, folder)
+        save_generator(path, trainer.generator, CONFIG, card, half=True)
+        path = weights_file("discriminator", percent, folder)
+        save_discriminator(path, trainer.discriminator, CONFIG, card, half=True)
         print(f"{percent:3d} %: validation L1 {card['validation_l1']:.4f}", flush=True)
+    # A snapshot lacks the losses of the epoch in which it was taken.
     trainer = make_trainer(CONFIG)
-    load_checkpoint(
-        run / "last.pt", trainer
-    )  # a snapshot lacks the losses of the epoch in which it was taken
+    load_checkpoint(run / "last.pt", trainer)
     write_history(folder / "history.csv", means(trainer.history))
 
 
 def means(history: list[StepRecord]) -> list[StepRecord]:
     """Return one record for every RECORD_EVERY steps, with the mean of their losses, rounded."""
-    chunks = [
-        history[start : start + RECORD_EVERY] for start in range(0, len(history), RECORD_EVERY)
-    ]
-    return [
-        StepRecord(
-            chunk[-1].epoch,
-            chunk[-1].step + 1,
-            *(_mean(chunk, name) for name in ("loss_d", "loss_g_gan", "loss_g_l1")),
-        )
-        for chunk in chunks
-    ]
+    found = []
+    for start in range(0, len(history), RECORD_EVERY):
+        chunk = history[start : start + RECORD_EVERY]
+        losses = [_mean(chunk, name) for name in ("loss_d", "loss_g_gan", "loss_g_l1")]
+        found.append(StepRecord(chunk[-1].epoch, chunk[-1].step + 1, *losses))
+    return found
 
 
 def _mean(records: list[StepRecord], name: str) -> float:
@@ -153,7 +139,6 @@ def draw_tour(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(
-        1
-    )  # as fast for networks this small, and the sums do not depend on the number of cores
+    # One thread is as fast for networks this small, and makes sums independent of the cores.
+    torch.set_num_threads(1)
     sys.exit(main())

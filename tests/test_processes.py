@@ -170,7 +170,7 @@ def wait_until(there: Path, process: subprocess.Popen, seconds: float = 120) -> 
 
 
 def test_torchrun_line_of_the_readme_trains_and_goes_on(tmp_path):
-    """It is run as printed, apart from added flags for a small size."""
+    """The line is run as printed, except that flags for a small size are added."""
     out = tmp_path / "run"
     output, errors = finish(process := start([*readme_command(out), *TINY]))
     assert process.returncode == 0, errors

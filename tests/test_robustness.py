@@ -273,6 +273,17 @@ def test_run_that_broke_off_is_not_stored(tmp_path, capsys):
     assert find(subject, "bf16", tmp_path)["count"] == 2
 
 
+def test_result_is_never_half_there(tmp_path, monkeypatch):
+    def write_half(path, text, **options):
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.write_text", write_half)
+    with pytest.raises(KeyboardInterrupt):
+        find(Subject(), "bf16", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_notebook_s_content_is_that_of_its_code_cells(tmp_path):
     def content(*cells):
         nbformat.write(nbformat.v4.new_notebook(cells=list(cells)), tmp_path / "90_a.ipynb")

@@ -342,7 +342,7 @@ def test_whole_number_is_a_number():
 
 
 def test_generator_of_the_user_s_own_trains(tiny_config, tiny_pairs):
-    """Any module that maps images to images will do, without the attributes of UNet."""
+    """Any module that maps images to images will do, even without the attributes of `UNet`."""
     own = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Tanh())
     for engine in (PLAIN, fast_engine("float32", torch.device("cpu"))):
         trainer = Pix2PixTrainer(own, make_discriminator(tiny_config), tiny_config, engine=engine)

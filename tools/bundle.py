@@ -1,4 +1,7 @@
-"""Pack what a learner needs into one file, for Colab or a machine without git: python -m tools.bundle."""
+"""Pack what a learner needs into one file, for Colab or a machine without git.
+
+Run: python -m tools.bundle
+"""
 
 import argparse
 import hashlib
@@ -13,24 +16,15 @@ from pix2pix_lib.files import replacing
 from pix2pix_lib.validation import InputError
 
 ROOT = Path(__file__).parent.parent
-NAME = (
-    "pix2pix-course"  # of the file and of the one folder in it; the bootstrap cell looks for both
-)
-CONTENTS = (
-    "README.md",
-    "LICENSE",
-    "pyproject.toml",
-    "requirements.txt",
-    "benchmarks",
-    "data",
-    "notebooks",
-    "pix2pix_lib",
-)
-LIMIT = 12_000_000  # bytes: what uploads in a moment
+# The name of the file and of the one folder in it; the bootstrap cell looks for both.
+NAME = "pix2pix-course"
+CONTENTS = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks", "data",
+            "notebooks", "pix2pix_lib")  # fmt: skip
+LIMIT = 12_000_000  # bytes, which upload in a moment
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 2 for an error that a person can mend."""
+    """Run the command and return its exit status: 0, or 2 for an error that a user can fix."""
     parser = CommandParser(
         prog="python -m tools.bundle",
         description=__doc__,
@@ -41,18 +35,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the bundle and say how large it is."""
+    """Write the bundle and print its size."""
     archive = make_bundle(ROOT)
     with replacing(arguments.out) as temporary:
         temporary.write_bytes(archive)
     print(
-        f"{arguments.out}: {len(archive) / 1e6:.1f} MB, SHA-256 {hashlib.sha256(archive).hexdigest()}"
+        f"{arguments.out}: {len(archive) / 1e6:.1f} MB, "
+        f"SHA-256 {hashlib.sha256(archive).hexdigest()}"
     )
     return 0
 
 
 def make_bundle(root: Path, limit: int = LIMIT) -> bytes:
-    """Return a zip of the course in `root`; the same files give the same bytes, whenever and where they are packed.
+    """Return a zip of the course in `root`.
+
+    The same files give the same bytes, whenever and wherever they are packed.
 
     Raises:
         FileNotFoundError: if a part of the course is missing.
@@ -61,29 +58,24 @@ def make_bundle(root: Path, limit: int = LIMIT) -> bytes:
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
         for path in course_files(root):
-            entry = zipfile.ZipInfo(
-                f"{NAME}/{path.relative_to(root).as_posix()}"
-            )  # dated 1980, like all others
-            entry.create_system, entry.external_attr = (
-                3,
-                0o644 << 16,
-            )  # as on Linux, whatever packs it
+            # Dated 1980 like all others, and with Linux's permissions, whatever system packs it.
+            entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(root).as_posix()}")
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
             content = without_outputs(path) if path.suffix == ".ipynb" else path.read_bytes()
             bundle.writestr(entry, content, zipfile.ZIP_DEFLATED)
         largest = sorted(bundle.infolist(), key=lambda entry: -entry.compress_size)[:3]
     if buffer.tell() > limit:
-        names = ", ".join(
-            f"{entry.filename} ({entry.compress_size / 1e6:.1f} MB)" for entry in largest
-        )
+        sizes = [f"{entry.filename} ({entry.compress_size / 1e6:.1f} MB)" for entry in largest]
         raise InputError(
-            f"the bundle may have {limit / 1e6:.1f} MB at most, but has {buffer.tell() / 1e6:.1f} MB; "
-            f"make its largest files smaller: {names}"
+            f"the bundle may have {limit / 1e6:.1f} MB at most, "
+            f"but has {buffer.tell() / 1e6:.1f} MB; "
+            f"make its largest files smaller: {', '.join(sizes)}"
         )
     return buffer.getvalue()
 
 
 def course_files(root: Path) -> list[Path]:
-    """Return the files of the bundle in the order of their names, without caches and generated datasets.
+    """Return the bundle's files, sorted by name, without caches and generated datasets.
 
     Raises:
         FileNotFoundError: if a part of the course is missing.
@@ -93,16 +85,15 @@ def course_files(root: Path) -> list[Path]:
         if not part.exists():
             raise FileNotFoundError(f"{part} is missing; make the bundle from the whole course")
         files += [part] if part.is_file() else [path for path in part.rglob("*") if path.is_file()]
-    return sorted(
-        (path for path in files if not is_generated(path.relative_to(root))), key=Path.as_posix
-    )
+    kept = [path for path in files if not is_generated(path.relative_to(root))]
+    return sorted(kept, key=Path.as_posix)
 
 
 def is_generated(path: Path) -> bool:
-    """Return whether a file is a cache, or belongs to a dataset that was drawn at first use.
+    """Return whether a file is a cache, or belongs to a dataset that was drawn on first use.
 
     Args:
-        path: from the course's folder on.
+        path: relative to the course's folder.
     """
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
     is_data = path.parts[0] == "data" and path.suffix != ".png"
@@ -110,8 +101,10 @@ def is_generated(path: Path) -> bool:
 
 
 def without_outputs(path: Path) -> bytes:
-    """Return a notebook as its author wrote it: its stored figures would be a third of the bundle, and running it
-    makes them anew."""
+    """Return a notebook as its author wrote it, without outputs.
+
+    Its stored figures would be a third of the bundle, and running it makes them again.
+    """
     notebook = json.loads(path.read_text(encoding="utf-8"))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":

@@ -1,10 +1,10 @@
-"""Write the course's address and release tag, as pyproject.toml has them, into the notebooks.
+"""Write the course's address, from pyproject.toml, and its release tag into the notebooks.
 
-    python -m tools.set_address            rewrites the badge and the bootstrap cell of every notebook that differs
-    python -m tools.set_address --check    only names these notebooks; the exit status is 1 if there are any
+    python -m tools.set_address            rewrite badges and bootstrap cells that differ
+    python -m tools.set_address --check    only name those that differ; exit with 1 if any do
 
-The bootstrap cell is tools/bootstrap_cell.py. Everything else in a notebook stays as it is, outputs
-included.
+The bootstrap cell is tools/bootstrap_cell.py. Everything else in a notebook stays as it is,
+including the outputs.
 """
 
 import argparse
@@ -28,23 +28,21 @@ BADGE = re.compile(r"https://colab\.research\.google\.com/github/[^)\s]*")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, 1 if --check found a difference, or 2 for an error that a person can mend."""
+    """Return the exit status: 0, 1 if --check found a difference, 2 for a user's error."""
     parser = CommandParser(
         prog="python -m tools.set_address",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing, only name what differs"
-    )
-    parser.add_argument(
-        "--root", type=Path, default=ROOT, help="the course's folder; this one if not given"
-    )
+    check = "change nothing, only name what differs"
+    root = "the course's folder; this one if not given"
+    parser.add_argument("--check", action="store_true", help=check)
+    parser.add_argument("--root", type=Path, default=ROOT, help=root)
     return run_command(run, parser.parse_args(argv))
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Rewrite or name the notebooks that differ; returns 1 if there are any and they were only named."""
+    """Rewrite the notebooks that differ, or name them and return 1 if there are any."""
     address, tag = published_at(arguments.root)
     differing = 0
     for path in sorted((arguments.root / "notebooks").glob("*.ipynb")):
@@ -68,16 +66,14 @@ def published_at(root: Path) -> tuple[str, str]:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     address = project["urls"]["Repository"]
     if not GITHUB.fullmatch(address):
-        raise InputError(
-            f"pyproject.toml: Repository must look like https://github.com/account/name; "
-            f"got {address}"
-        )
+        expected = "https://github.com/account/name"
+        raise InputError(f"pyproject.toml: Repository must look like {expected}; got {address}")
     package = (root / "pix2pix_lib" / "__init__.py").read_text(encoding="utf-8")
     return address, "v" + VERSION.search(package)[1]
 
 
 def rewritten(path: Path, address: str, tag: str) -> str:
-    """Return a notebook's file with this address and tag in its badge and its bootstrap cell.
+    """Return a notebook's text with this address and tag in its badge and bootstrap cell.
 
     Raises:
         InputError: if the notebook has no badge in its first cell, or its first code cell is not
@@ -87,31 +83,26 @@ def rewritten(path: Path, address: str, tag: str) -> str:
     title = notebook.cells[0]
     title.source, badges = BADGE.subn(badge_target(path.name, address, tag), title.source)
     if badges != 1:
-        raise InputError(
-            f"{path.name}: the first cell must hold one Colab badge; it holds {badges}"
-        )
+        problem = f"the first cell must hold one Colab badge; it holds {badges}"
+        raise InputError(f"{path.name}: {problem}")
     bootstrap = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
     if bootstrap is None or not bootstrap.source.startswith("# Bootstrap"):
-        raise InputError(
-            f"{path.name}: the first code cell must begin with '# Bootstrap'; put one there"
-        )
+        problem = "the first code cell must begin with '# Bootstrap'; put one there"
+        raise InputError(f"{path.name}: {problem}")
     bootstrap.source = bootstrap_cell(address, tag)
     return nbformat.writes(notebook) + "\n"
 
 
 def badge_target(name: str, address: str, tag: str) -> str:
-    """Return where the badge of a notebook of this name leads: into Colab, with the notebook of the release."""
-    return f"https://colab.research.google.com/github/{GITHUB.fullmatch(address)[1]}/blob/{tag}/notebooks/{name}"
+    """Return the target of a notebook's badge: Colab, with the release's notebook of this name."""
+    repository = GITHUB.fullmatch(address)[1]
+    return f"https://colab.research.google.com/github/{repository}/blob/{tag}/notebooks/{name}"
 
 
 def bootstrap_cell(address: str, tag: str) -> str:
     """Return the bootstrap cell with this address and tag."""
-    return (
-        TEMPLATE.read_text(encoding="utf-8")
-        .strip()
-        .replace("@ADDRESS@", address)
-        .replace("@TAG@", tag)
-    )
+    template = TEMPLATE.read_text(encoding="utf-8").strip()
+    return template.replace("@ADDRESS@", address).replace("@TAG@", tag)
 
 
 if __name__ == "__main__":

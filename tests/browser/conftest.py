@@ -1,11 +1,11 @@
-"""JupyterLab on loopback and a headless Chromium, to use notebooks as a person at a keyboard does.
+"""JupyterLab on loopback and a headless Chromium, to use notebooks from the keyboard.
 
-Needed are playwright for Python, and Chromium from the system's packages ($CHROMIUM, or on PATH).
-Where one is missing the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is
-set, as CI does.
+They need playwright for Python, and Chromium from the system's packages ($CHROMIUM, or on PATH). If
+one is missing, the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is set, as
+it is in CI.
 
-The fixtures live as long as one module, not the session: playwright keeps an asyncio loop running
-in this thread, and what comes after these tests should find none.
+The fixtures last for one module, not for the session: playwright keeps an asyncio loop running in
+this thread, and later tests should find none.
 """
 
 import ast
@@ -29,52 +29,39 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NEEDED = (
-    "pix2pix_lib",
-    "notebooks",
-    "data/sample",
-    "data/weights",
-    "requirements.txt",
-    "pyproject.toml",
-)
-# Chromium's sandbox is refused in many containers; the pages are our own.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-sync",
-]
+NEEDED = ("pix2pix_lib", "notebooks", "data/sample", "data/weights", "requirements.txt",
+          "pyproject.toml")  # fmt: skip
+# Many containers refuse Chromium's sandbox, and the pages are our own.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+         "--disable-sync"]  # fmt: skip
 SETTINGS = {
-    "notebook-extension/tracker": {
-        "windowingMode": "none"
-    },  # all cells are in the page, also those out of sight
+    # The page holds all cells, including those out of sight.
+    "notebook-extension/tracker": {"windowingMode": "none"},
     "docmanager-extension/plugin": {"autosave": False},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-LONGEST_RUN = 900  # seconds for all cells of a notebook, on two slow cores that do other work too
+LONGEST_RUN = 900  # seconds for all cells of a notebook, on two slow cores with other work to do
 PATIENCE = 60_000  # milliseconds for anything else
 
 
 @dataclass
 class Lab:
-    """A JupyterLab server: its address and the token that it asks for."""
+    """A JupyterLab server: its address and its token."""
 
     address: str
     token: str
 
     def request(self, path: str, method: str = "GET") -> bytes:
-        """Return the answer to a request of the server's REST interface."""
+        """Return the answer to a request to the server's REST interface."""
         headers = {"Authorization": f"token {self.token}"}
-        with urlopen(
-            Request(self.address + path, headers=headers, method=method), timeout=30
-        ) as answer:
+        request = Request(self.address + path, headers=headers, method=method)
+        with urlopen(request, timeout=30) as answer:
             return answer.read()
 
 
 @dataclass
 class Notebook:
-    """A page with a notebook whose cells have all run, and the errors that the page has had so far."""
+    """A page with a notebook whose cells have all run, and the page's errors so far."""
 
     page: object
     errors: list[str] = field(default_factory=list)
@@ -88,9 +75,8 @@ def lab(tmp_path_factory):
     address = f"http://127.0.0.1:{free_port()}/"
     with (home / "lab.log").open("w") as log:
         server = start_lab(project, home, address, token, log)
-        before = signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # who ends the tests ends the server too
+        # Terminating the tests also ends the server.
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             yield wait_for(Lab(address, token), server, home / "lab.log")
         finally:
@@ -106,9 +92,7 @@ def browser():
     except ImportError:
         give_up("playwright is not installed: pip install -r requirements-dev.txt")
     if chromium is None:
-        give_up(
-            "no Chromium: install it from your system's packages, or set CHROMIUM to the program"
-        )
+        give_up("no Chromium: install it from your system's packages, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
@@ -117,16 +101,18 @@ def browser():
 
 @pytest.fixture(scope="module")
 def notebook(browser, lab, request):
-    """The notebook of this name (without .ipynb), open and run; request.param is the name."""
+    """The notebook that request.param names (without .ipynb), open and run."""
     page = browser.new_page(viewport={"width": 1200, "height": 900})
     page.set_default_timeout(PATIENCE)
     opened = Notebook(page)
-    page.route(
-        "**/colab-badge.svg", lambda route: route.fulfill()
-    )  # on top of each notebook; there may be no network
-    page.on(
-        "console", lambda message: message.type == "error" and opened.errors.append(message.text)
-    )
+    # The badge at the top of each notebook would need a network.
+    page.route("**/colab-badge.svg", lambda route: route.fulfill())
+
+    def note_error(message):
+        if message.type == "error":
+            opened.errors.append(message.text)
+
+    page.on("console", note_error)
     page.on("pageerror", lambda error: opened.errors.append(str(error)))
     open_notebook(page, lab, f"notebooks/{request.param}.ipynb")
     run_all(page)
@@ -138,29 +124,26 @@ def notebook(browser, lab, request):
 
 
 def give_up(reason: str) -> None:
-    """Skip the tests for this reason, or fail where they are required."""
+    """Skip the tests for this reason, or fail if they are required."""
     (pytest.fail if os.environ.get("PIX2PIX_REQUIRE_BROWSER") else pytest.skip)(reason)
 
 
 def find_chromium() -> str | None:
-    """Return the program that CHROMIUM names, or else the first that is found on PATH."""
+    """Return the program that CHROMIUM names, or else the first one on PATH."""
     programs = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
     return next(filter(None, (shutil.which(program) for program in programs if program)), None)
 
 
 def copy_project(to: Path) -> Path:
-    """Copy what the notebooks need, so that nothing which they write lands in the project.
+    """Copy what the notebooks need, so that they write nothing into the project.
 
-    Of the code cells only those stay that the explorers need: nbval runs all of them elsewhere.
+    Only the code cells that the explorers need are kept: nbval runs all of them elsewhere.
     """
     for name in NEEDED:
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(
-                ROOT / name,
-                to / name,
-                ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"),
-            )
+            caches = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+            shutil.copytree(ROOT / name, to / name, ignore=caches)
         else:
             shutil.copy(ROOT / name, to / name)
     for path in (to / "notebooks").glob("*.ipynb"):
@@ -177,7 +160,7 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 
 def cells_for_explorers(sources: list[str]) -> list[bool]:
-    """Return which code cells stay: those that make an explorer, and what these use."""
+    """Return which code cells to keep: those that make an explorer, and those that they use."""
     trees = [ast.parse(source) for source in sources]
     kept = [bool(re.search(r"(Explorer|Player|Painter|Designer)\(", source)) for source in sources]
     kept[0] = True  # the bootstrap cell
@@ -191,11 +174,8 @@ def cells_for_explorers(sources: list[str]) -> list[bool]:
             for alias in node.names
         }
         stored = {node.id for node in names if isinstance(node.ctx, ast.Store)} | imported
-        stored |= {
-            node.name
-            for node in trees[number].body
-            if isinstance(node, ast.FunctionDef | ast.ClassDef)
-        }
+        kinds = ast.FunctionDef | ast.ClassDef
+        stored |= {node.name for node in trees[number].body if isinstance(node, kinds)}
         kept[number] |= bool(stored & needed)
         if kept[number]:
             needed -= stored
@@ -210,16 +190,10 @@ def free_port() -> int:
 
 
 def start_lab(project: Path, home: Path, address: str, token: str, log) -> subprocess.Popen:
-    """Start a server with settings of its own; neither yours nor your kernels are seen, nor changed."""
+    """Start a server with its own settings; it neither sees nor changes yours, or your kernels."""
+    settings = home / "config" / "lab" / "user-settings" / "@jupyterlab"
     for name, setting in SETTINGS.items():
-        file = (
-            home
-            / "config"
-            / "lab"
-            / "user-settings"
-            / "@jupyterlab"
-            / f"{name}.jupyterlab-settings"
-        )
+        file = settings / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(setting))
     environment = {
@@ -231,24 +205,16 @@ def start_lab(project: Path, home: Path, address: str, token: str, log) -> subpr
     }
     port = address.rstrip("/").rpartition(":")[2]
     command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        "--ip=127.0.0.1",
-        f"--port={port}",
-        "--ServerApp.port_retries=0",
-        "--LabApp.expose_app_in_browser=True",
+        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+        f"--port={port}", "--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True",
         f"--ServerApp.root_dir={project}",
-    ]
-    return subprocess.Popen(
-        command, cwd=project, env=environment, stdout=log, stderr=log, start_new_session=True
-    )
+    ]  # fmt: skip
+    return subprocess.Popen(command, cwd=project, env=environment, stdout=log, stderr=log,
+                            start_new_session=True)  # fmt: skip
 
 
 def wait_for(lab: Lab, server: subprocess.Popen, log: Path) -> Lab:
-    """Return the server once it answers."""
+    """Return the server as soon as it answers."""
     end = time.monotonic() + PATIENCE / 1000
     while server.poll() is None and time.monotonic() < end:
         with contextlib.suppress(URLError):
@@ -259,7 +225,7 @@ def wait_for(lab: Lab, server: subprocess.Popen, log: Path) -> Lab:
 
 
 def stop(server: subprocess.Popen) -> None:
-    """Stop the server and its kernels: politely, which lets it stop the kernels, else by force."""
+    """Ask the server to stop itself and its kernels, or else force them to."""
     server.terminate()
     try:
         server.wait(30)
@@ -269,7 +235,7 @@ def stop(server: subprocess.Popen) -> None:
 
 
 def open_notebook(page, lab: Lab, path: str) -> None:
-    """Show a notebook in JupyterLab, without the file browser beside it, and wait for its kernel."""
+    """Show a notebook in JupyterLab without the file browser, and wait for its kernel."""
     page.goto(f"{lab.address}lab/tree/{path}?reset&token={lab.token}")
     page.wait_for_function(
         "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
@@ -280,17 +246,18 @@ def open_notebook(page, lab: Lab, path: str) -> None:
 def run_all(page) -> None:
     """Run all cells and wait until the last one is done."""
     page.evaluate("""() => {
-        jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.allCellsRan = true; });
+        jupyterapp.commands.execute('notebook:run-all-cells').finally(() => {
+            window.allCellsRan = true;
+        });
     }""")
     page.wait_for_function("window.allCellsRan", timeout=1000 * LONGEST_RUN)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    """Print the latencies that tests have recorded, one explorer a line."""
+    """Print the latencies that the tests have recorded, one line per explorer."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
-    rows = [
-        value for report in reports for name, value in report.user_properties if name == "latency"
-    ]
+    recorded = [pair for report in reports for pair in report.user_properties]
+    rows = [value for name, value in recorded if name == "latency"]
     if rows:
         terminalreporter.section("from key press to pixels, milliseconds")
         terminalreporter.write_line(f"{'explorer':<26}{'median':>8}{'95 %':>8}")

@@ -1,7 +1,7 @@
-"""Each explorer in its notebook, used from the keyboard: at every step the page must show what the library says.
+"""Each explorer in its notebook, used from the keyboard: the page shows what the library says.
 
 The model is the same explorer, in this process. A key press must move the page's controls as it
-moves the model's; and the page's picture, alt text, sentences and numbers must be those of the
+moves the model's, and the page's picture, alt text, sentences and numbers must be those of the
 model's view.
 """
 
@@ -29,13 +29,11 @@ from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
 from pix2pix_lib.explorers.unet import UNetExplorer
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = (
-    20  # seconds for the page to follow a key press: a network may have to run, on a slow core
-)
+PATIENCE = 20  # seconds for the page to follow a key press: a network may have to run
 PRESSES = 20  # for each median
 
-# What a panel shows: of each control its place (in a list: which option), words and range; picture
-# and words below.
+# What a panel shows: the place (in a list: the option's index), words and range of each control,
+# and the picture and words below.
 READ = """panel => {
     const read = widget => {
         const handle = widget.querySelector('[role=slider]'), list = widget.querySelector('select');
@@ -59,8 +57,8 @@ READ = """panel => {
 LABELS = """widgets => widgets.map(
     widget => [...widget.querySelectorAll('.widget-label, .widget-label-basic')].pop().innerText)"""
 
-# From each key press to the frame with the new picture, in milliseconds. An event carries the time
-# of its press; that a frame is on the screen is known when the next one begins.
+# The milliseconds from each key press to the frame with the new picture. An event holds the time of
+# its press; a frame is known to be on the screen when the next one begins.
 MEASURE = """panel => {
     const place = panel.querySelector('img').parentElement;
     window.pressed = [];
@@ -72,16 +70,17 @@ MEASURE = """panel => {
     }).observe(place, {childList: true});
 }"""
 
-# Whatever is wider than the room it has.
+# Everything that is wider than its space.
 CUT_OFF = """panel => [panel, ...panel.querySelectorAll('.widget-label, .widget-readout, button')]
     .filter(part => part.offsetWidth && part.scrollWidth > part.clientWidth)
     .map(part => part.innerText)"""
 
 
 class Case(NamedTuple):
-    """An explorer as a notebook makes it, and a slider to time: one that needs no network, where there is one.
+    """An explorer as a notebook makes it, and a slider to time.
 
-    `reset` names the button that undoes what the notebook did beyond moving controls.
+    The slider needs no network, if there is such a slider. `reset` names the button that undoes
+    what the notebook did besides moving controls.
     """
 
     notebook: str
@@ -116,7 +115,7 @@ each_panel = pytest.mark.parametrize(
 
 
 class Panel:
-    """An explorer's panel in the page, found by the labels of its controls, and the model of it."""
+    """An explorer's panel in the page, found by the labels of its controls, and its model."""
 
     def __init__(self, page, model: Explorer):
         self.page, self.model = page, model
@@ -126,10 +125,9 @@ class Panel:
     def find(self, labels: list[str]):
         """Return the panel with these labels, which may take a moment to appear."""
         end, seen = time.monotonic() + PATIENCE, []
+        panels = self.page.locator(".widget-vbox:has(> .widget-gridbox):has([aria-live])")
         while time.monotonic() < end:
-            for panel in self.page.locator(
-                ".widget-vbox:has(> .widget-gridbox):has([aria-live])"
-            ).all():
+            for panel in panels.all():
                 seen.append(panel.locator(".widget-gridbox > *").evaluate_all(LABELS))
                 if seen[-1] == labels:
                     return panel
@@ -137,15 +135,12 @@ class Panel:
         return pytest.fail(f"no panel has the labels {labels}; the last one has {seen[-1:]}")
 
     def values(self) -> dict:
-        """Return the values at which the page's controls stand."""
-        shown = self.root.evaluate(READ)["controls"]
-        return {
-            name: value_at(control, at["place"])
-            for (name, control), at in zip(self.model.controls.items(), shown)
-        }
+        """Return the values of the page's controls."""
+        shown, controls = self.root.evaluate(READ)["controls"], self.model.controls.items()
+        return {name: value_at(each, at["place"]) for (name, each), at in zip(controls, shown)}
 
     def hand(self, name: str):
-        """Return the part of a control that takes the key presses."""
+        """Return the part of a control that receives the key presses."""
         widget = self.root.locator(".widget-gridbox > *").nth(list(self.model.controls).index(name))
         return widget.locator("[role=slider], select, input")
 
@@ -158,13 +153,13 @@ class Panel:
             self.page.keyboard.press(key)
 
     def push(self, label: str) -> None:
-        """Press a button, and check that the page comes to show what it does to the model."""
+        """Press a button, and check that the page then shows what it does to the model."""
         self.press(self.root.get_by_role("button", name=label, exact=True), ["Enter"])
         action = next(action for action in self.model.actions if action.label == label)
         self.check(**action.change(self.model.values))
 
     def check(self, **values) -> None:
-        """Check that the page comes to show what the model says when it is set to these values."""
+        """Set the model to these values, and check that the page then shows the same."""
         self.model.set(**values)
         end = time.monotonic() + PATIENCE
         while (wrong := self.differences()) and time.monotonic() < end:
@@ -172,7 +167,7 @@ class Panel:
         assert not wrong, "\n".join(wrong)
 
     def differences(self) -> list[str]:
-        """Return what the page shows otherwise than the model says."""
+        """Return in words how the page differs from the model."""
         page, view = self.root.evaluate(READ), self.model.view
         shown = {"alt text": page["alt"], "sentences": page["text"]}
         said = {"alt text": view.alt, "sentences": view.text}
@@ -184,22 +179,17 @@ class Panel:
             for what in said
             if shown[what] != said[what]
         ]
-        return wrong + compare_pictures(
-            decode(page["source"]), decode(view.to_html().split('"')[1])
-        )
+        shown_picture, said_picture = page["source"], view.to_html().split('"')[1]
+        return wrong + compare_pictures(decode(shown_picture), decode(said_picture))
 
     def expected(self, name: str) -> dict:
-        """Return what the page should show of a control."""
+        """Return what the page should show for a control."""
         control, value = self.model.controls[name], self.model.values[name]
         values = values_of(self.model, name)
         if isinstance(control, Slider):
             words = f"{value:{'d' if control.is_whole else '.2f'}}".replace("-", "\N{MINUS SIGN}")
-            ends = [values[0], values[-1]]
-            return {
-                "place": pytest.approx(value),
-                "words": words,
-                "range": pytest.approx(ends, abs=0.05),
-            }
+            ends = pytest.approx([values[0], values[-1]], abs=0.05)
+            return {"place": pytest.approx(value), "words": words, "range": ends}
         words = "" if isinstance(control, Switch) else str(value)
         return {"place": values.index(value), "words": words, "range": [0, len(values) - 1]}
 
@@ -214,34 +204,30 @@ def value_at(control, place: float):
 
 
 def values_of(model: Explorer, name: str) -> Sequence:
-    """Return all values that a control allows now, in the page's order."""
+    """Return all values that a control currently allows, in the page's order."""
     control = model.controls[name]
     if isinstance(control, Switch):
         return [False, True]
     if isinstance(control, Choice):
         return control.options
     low, high = model.range(name)
-    return [
-        round(low + i * control.step, 10) for i in range(round((high - low) / control.step) + 1)
-    ]
+    count = round((high - low) / control.step) + 1
+    return [round(low + i * control.step, 10) for i in range(count)]
 
 
 def next_step(model: Explorer, name: str) -> tuple[list[str], object, list[str]]:
-    """Return the keys that move a control by one step, the value that it has then, and the keys that move it back."""
+    """Return the keys that move a control one step, its new value, and the keys that undo it."""
     control, values = model.controls[name], values_of(model, name)
     forth, back = ["ArrowRight"], ["ArrowLeft"]
     if isinstance(control, Switch):
         forth = back = ["Space"]
-    elif (
-        isinstance(control, Choice) and not control.ordered
-    ):  # while a list is closed, JupyterLab takes the arrow keys
+    elif isinstance(control, Choice) and not control.ordered:
+        # While a list is closed, JupyterLab takes the arrow keys.
         forth, back = ["Enter", "ArrowDown", "Enter"], ["Enter", "ArrowUp", "Enter"]
     index = values.index(model.values[name])
-    return (
-        (forth, values[index + 1], back)
-        if index + 1 < len(values)
-        else (back, values[index - 1], forth)
-    )
+    if index + 1 < len(values):
+        return forth, values[index + 1], back
+    return back, values[index - 1], forth
 
 
 def decode(source: str) -> Image.Image:
@@ -249,7 +235,7 @@ def decode(source: str) -> Image.Image:
 
 
 def compare_pictures(shown: Image.Image, said: Image.Image) -> list[str]:
-    """Return in words how two pictures differ, if it is more than a rounding error of a network makes."""
+    """Return in words how two pictures differ beyond a network's rounding errors."""
     if shown.size != said.size:
         return [f"picture: the page's has {shown.size} pixels, the model's {said.size}"]
     largest = max(high for _, high in ImageChops.difference(shown, said).getextrema())
@@ -259,13 +245,10 @@ def compare_pictures(shown: Image.Image, said: Image.Image) -> list[str]:
 def test_every_explorer_of_a_notebook_is_tested():
     shown = set()
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        names = re.findall(
-            r"from pix2pix_lib\.explorers\.\w+ import ([\w, ]+)",
-            notebook.read_text(encoding="utf-8"),
-        )
-        shown |= {
-            (notebook.stem, name) for name in ", ".join(names).split(", ") if name[:1].isupper()
-        }
+        text = notebook.read_text(encoding="utf-8")
+        found = re.findall(r"from pix2pix_lib\.explorers\.\w+ import ([\w, ]+)", text)
+        names = ", ".join(found).split(", ")
+        shown |= {(notebook.stem, name) for name in names if name[:1].isupper()}
     assert shown == {(case.notebook, case.make.__name__) for case in CASES}
 
 
@@ -290,10 +273,8 @@ def test_page_shows_the_view_of_the_values_that_its_controls_have(panel):
 @each_panel
 def test_nothing_is_cut_off_or_shrunk(panel):
     assert panel.root.evaluate(CUT_OFF) == []
-    assert (
-        panel.root.locator("img").evaluate("image => image.clientWidth")
-        == panel.model.view.image.width
-    )
+    width = panel.root.locator("img").evaluate("image => image.clientWidth")
+    assert width == panel.model.view.image.width
 
 
 @each_panel
@@ -320,9 +301,8 @@ def test_tab_goes_from_one_control_to_the_next(panel):
     first.focus()
     for place in others:
         panel.page.keyboard.press("Tab")
-        if not has_focus(
-            place
-        ):  # but the slider's number, where one can type, which comes before the next control
+        # A slider's number, which can be typed, comes before the next control.
+        if not has_focus(place):
             panel.page.keyboard.press("Tab")
         assert has_focus(place), place
 
@@ -333,13 +313,13 @@ def has_focus(place) -> bool:
 
 @each_panel
 def test_latency(panel, case, record_property):
-    """The goal is a median under 80 ms; the bound leaves room for a machine that is slow or does other work too."""
+    """The goal is a median under 80 ms; the bound leaves room for a slow or busy machine."""
     name, values = case.quick, values_of(panel.model, case.quick)
     start = values.index(panel.model.values[name])
     panel.root.scroll_into_view_if_needed()
     panel.root.evaluate(MEASURE)
     for key, value in steps(values, start):
-        panel.page.wait_for_timeout(200)  # what the press before left to do must not count
+        panel.page.wait_for_timeout(200)  # work left over from the previous press must not count
         panel.press(panel.hand(name), [key])
         panel.page.wait_for_function("pressed.length === painted.length", polling=100)
         panel.check(**{name: value})
@@ -350,7 +330,7 @@ def test_latency(panel, case, record_property):
 
 
 def steps(values: Sequence, index: int) -> Iterator[tuple[str, float]]:
-    """Yield the keys of a walk over the values, up to the last and down again, and the value that each leads to."""
+    """Yield each key of a walk up to the last value and down again, and the value it leads to."""
     up = True
     for _ in range(PRESSES):
         up = index == 0 or (up and index + 1 < len(values))
@@ -360,5 +340,5 @@ def steps(values: Sequence, index: int) -> Iterator[tuple[str, float]]:
 
 @each_notebook
 def test_console_has_no_error(notebook):
-    """Defined last, so that it sees what all the key presses led to."""
+    """This is the last test, so that it sees the result of all key presses."""
     assert notebook.errors == []

@@ -1,4 +1,4 @@
-"""What every explorer does: values within their ranges, one view for one setting, widgets that follow."""
+"""Every explorer keeps values within range, draws each setting once, and moves its widgets."""
 
 import base64
 import io
@@ -31,13 +31,8 @@ class Square(Explorer):
         return {"part": (0, values["side"])}
 
     def draw(self, side, part, share, colour, time, frame):
-        numbers = {"area": side * side}
-        return View(
-            Image.new("RGB", (side, side), colour),
-            f"area {side * side}, part {part} & <b>",
-            f"A {colour} square",
-            numbers,
-        )
+        image, text = Image.new("RGB", (side, side), colour), f"area {side**2}, part {part} & <b>"
+        return View(image, text, f"A {colour} square", {"area": side**2})
 
 
 def test_set_returns_the_view_of_the_new_values():
@@ -46,13 +41,8 @@ def test_set_returns_the_view_of_the_new_values():
     assert view is explorer.view and view.numbers["area"] == 25
     assert view.image.getpixel((0, 0)) == (255, 165, 0)
     assert explorer.values == {
-        "side": 5,
-        "part": 2,
-        "share": 0.5,
-        "colour": "orange",
-        "time": 10,
-        "frame": False,
-    }
+        "side": 5, "part": 2, "share": 0.5, "colour": "orange", "time": 10, "frame": False,
+    }  # fmt: skip
     assert repr(view) == "area 25, part 2 & <b>"
 
 
@@ -68,13 +58,10 @@ def test_set_returns_the_view_of_the_new_values():
         ({"colour": "red"}, ValueError, "colour must be one of blue, orange; got 'red'"),
         ({"time": 50}, ValueError, "time must be one of 0, 10, 100; got 50"),
         ({"frame": 1}, TypeError, "frame must be True or False; got 1"),
-        (
-            {"height": 1},
-            TypeError,
-            "no control height; there are side, part, share, colour, time, frame",
-        ),
+        ({"height": 1}, TypeError,
+         "no control height; there are side, part, share, colour, time, frame"),
     ],
-)
+)  # fmt: skip
 def test_wrong_argument_names_what_is_allowed_and_changes_nothing(wrong, kind, words):
     explorer = Square()
     before, view = dict(explorer.values), explorer.view
@@ -116,10 +103,8 @@ def panel(monkeypatch):
     monkeypatch.setattr("pix2pix_lib.explorers.panel.display", lambda data, raw: shown.append(data))
     explorer = Square()
     explorer._ipython_display_()
-    assert (
-        shown[0]["application/vnd.jupyter.widget-view+json"]["model_id"]
-        == explorer.panel.box.model_id
-    )
+    view = shown[0]["application/vnd.jupyter.widget-view+json"]
+    assert view["model_id"] == explorer.panel.box.model_id
     return explorer.panel
 
 
@@ -140,12 +125,7 @@ def test_setting_from_code_moves_the_widgets(panel):
 
 
 def test_button_changes_values(panel):
-    button = next(
-        w
-        for row in panel.box.children[1:2]
-        for w in row.children
-        if isinstance(w, ipywidgets.Button)
-    )
+    button = next(w for w in panel.box.children[1].children if isinstance(w, ipywidgets.Button))
     button.click()
     assert panel.explorer.values["side"] == 5
 
@@ -156,10 +136,8 @@ def test_explorer_shown_twice_has_one_panel(panel):
 
 
 def test_strip_shows_each_setting_and_leaves_the_explorer_alone(monkeypatch):
-    shown = []
-    monkeypatch.setattr(
-        "pix2pix_lib.explorers.base.show_picture", lambda picture, alt: shown.append((picture, alt))
-    )
+    shown, show_picture = [], "pix2pix_lib.explorers.base.show_picture"
+    monkeypatch.setattr(show_picture, lambda picture, alt: shown.append((picture, alt)))
     explorer = Square()
     explorer.show_strip({"side": 8}, {"side": 9, "colour": "orange"})
     picture, alt = shown[0]

@@ -1,4 +1,4 @@
-"""The dataset's explorer: it shows what PairedDataset returns, and where in the file that came from."""
+"""The dataset's explorer shows what PairedDataset returns, and where in the file it came from."""
 
 import random
 
@@ -18,14 +18,8 @@ from pix2pix_lib.explorers.dataset import (
 )
 from pix2pix_lib.images import to_float, to_pil, write_image
 
-START = {
-    "index": 0,
-    "direction": "BtoA",
-    "seed": 0,
-    "load_size": 143,
-    "flip": True,
-    "together": True,
-}
+START = {"index": 0, "direction": "BtoA", "seed": 0, "load_size": 143, "flip": True,
+         "together": True}  # fmt: skip
 TITLE, GAP = 20, 18
 RESULT = 2 * FILE_SIDE + 2 * GAP  # the first screen column of real_a
 INPUT, TARGET = (ImageColor.getrgb(colour) for colour in COLOURS)
@@ -46,22 +40,14 @@ def pairs():
 def test_shows_what_the_dataset_returns_after_the_same_seed(
     explorer, pairs, direction, load_size, flip
 ):
-    dataset = PairedDataset(pairs, direction=direction, size=128, load_size=load_size, flip=flip)
+    options = {"direction": direction, "load_size": load_size, "flip": flip}
+    dataset = PairedDataset(pairs, size=128, **options)
     for seed in (0, 1, 7):
-        view = explorer.set(
-            **START
-            | {
-                "index": seed,
-                "direction": direction,
-                "seed": seed,
-                "load_size": load_size,
-                "flip": flip,
-            }
-        )
+        view = explorer.set(**START | options | {"index": seed, "seed": seed})
         torch.manual_seed(seed)
         expected = dataset[seed]
         assert all(torch.equal(x, y) for x, y in zip(explorer.item(**explorer.values), expected))
-        for number, image in enumerate(expected):  # below the mark in its corner, pixel by pixel
+        for number, image in enumerate(expected):  # compared below the mark in the corner
             left = RESULT + number * (CROP_SIDE + GAP)
             shown = view.image.crop((left, TITLE + 20, left + CROP_SIDE, TITLE + CROP_SIDE))
             assert shown.tobytes() == to_pil(image).crop((0, 20, CROP_SIDE, CROP_SIDE)).tobytes()
@@ -81,20 +67,17 @@ def test_frames_lie_on_the_crops_and_mark_the_corner_that_becomes_the_upper_left
     view = explorer.set(**START | {"load_size": 192, "seed": 5, "together": False})
     numbers = view.numbers
     assert numbers["flipped_b"] and not numbers["flipped_a"] and not numbers["fits"]
-    for box, colour, flipped, first in (
-        (numbers["box_b"], TARGET, True, 0),
-        (numbers["box_a"], INPUT, False, FILE_SIDE + GAP),
-    ):
+    frame_b = numbers["box_b"], TARGET, True, 0
+    frame_a = numbers["box_a"], INPUT, False, FILE_SIDE + GAP
+    for box, colour, flipped, first in (frame_b, frame_a):
         top, left, bottom, right = (round(edge) for edge in box)
         middle = TITLE + (top + bottom) // 2
         assert view.image.getpixel((first + left + 1, middle)) == colour
         assert view.image.getpixel((first + right - 2, middle)) == colour
         assert view.image.getpixel((first + (left + right) // 2, TITLE + bottom - 2)) == colour
-        in_left, in_right = (
-            view.image.getpixel((first + x, TITLE + top + 5)) == colour
-            for x in (left + 5, right - 6)
-        )
-        assert (in_left, in_right) == (not flipped, flipped)
+        corners = [(first + x, TITLE + top + 5) for x in (left + 5, right - 6)]
+        marked = [view.image.getpixel(corner) == colour for corner in corners]
+        assert marked == [not flipped, flipped]
 
 
 def test_dots_lie_at_the_corners_of_the_crops(explorer):
@@ -121,19 +104,14 @@ def test_two_draws_ruin_the_pair_and_the_words_say_so(explorer):
     assert not apart.numbers["fits"] and "ruined" in apart.text and "do not fit" in apart.alt
     assert apart.numbers["corner_a"] == together.numbers["corner_a"]  # the first draw is the same
     seed = next(s for s in range(10_000) if len(set(draw_jitters(s, 129, 128, True, False))) == 1)
-    assert (
-        "By chance they fit"
-        in explorer.draw(**START | {"seed": seed, "load_size": 129, "together": False}).text
-    )
+    lucky = explorer.draw(**START | {"seed": seed, "load_size": 129, "together": False})
+    assert "By chance they fit" in lucky.text
 
 
 def test_without_room_nothing_is_cropped(explorer):
     numbers = explorer.set(**START | {"load_size": 128, "flip": False}).numbers
-    assert (
-        numbers["corner_a"] == (0, 0)
-        and numbers["box_a"] == (0, 0, 256, 256)
-        and not numbers["flipped_a"]
-    )
+    assert numbers["corner_a"] == (0, 0) and numbers["box_a"] == (0, 0, 256, 256)
+    assert not numbers["flipped_a"]
 
 
 def test_random_numbers_of_the_caller_go_on(explorer):
@@ -148,35 +126,28 @@ def test_any_setting_shows_a_view_and_words_follow(explorer):
     random.seed(0)
     views = []
     for _ in range(30):
-        views.append(
-            explorer.set(
-                index=random.randint(*explorer.range("index")),
-                seed=random.randint(0, 99),
-                flip=random.random() < 0.5,
-                load_size=random.randint(128, 192),
-                together=random.random() < 0.5,
-                direction=random.choice(["AtoB", "BtoA"]),
-            )
+        view = explorer.set(
+            index=random.randint(*explorer.range("index")),
+            seed=random.randint(0, 99),
+            flip=random.random() < 0.5,
+            load_size=random.randint(128, 192),
+            together=random.random() < 0.5,
+            direction=random.choice(["AtoB", "BtoA"]),
         )
+        views.append(view)
         assert views[-1].image.size == (2 * FILE_SIDE + 3 * GAP + 2 * CROP_SIDE, 314)
     assert len({view.text for view in views}) == len({view.alt for view in views}) == len(views)
 
 
 def test_own_pairs_need_not_be_square(tmp_path):
-    image = to_float(
-        torch.randint(256, (3, 60, 90), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    )
+    generator = torch.Generator().manual_seed(0)
+    image = to_float(torch.randint(256, (3, 60, 90), generator=generator).to(torch.uint8))
     write_image(tmp_path / "a.png", image)
     write_image(tmp_path / "b.png", image.flip(1))
     explorer = DatasetExplorer([Pair(tmp_path / "a.png", tmp_path / "b.png")], size=32)
     view = explorer.set(load_size=48, seed=3)
-    top, left = view.numbers["corner_a"]
-    assert view.numbers["box_a"] == (
-        top * 60 / 48,
-        left * 90 / 48,
-        (top + 32) * 60 / 48,
-        (left + 32) * 90 / 48,
-    )
+    (top, left), box = view.numbers["corner_a"], view.numbers["box_a"]
+    assert box == (top * 60 / 48, left * 90 / 48, (top + 32) * 60 / 48, (left + 32) * 90 / 48)
     assert view.numbers["file_size"] == (60, 90) and "60x90 to 48x48" in view.text
 
 

@@ -1,4 +1,4 @@
-"""A design is the label map that its numbers describe; the generator paints just that map; rectangles can be undone."""
+"""The designer: numbers make the label map, the generator paints it, rectangles can be undone."""
 
 from itertools import pairwise
 
@@ -28,7 +28,7 @@ INDEX = {name: index for index, name in enumerate(CLASS_NAMES)}
 
 
 def count_areas(mask):
-    """Return how many connected areas a mask has; areas that share a corner only are two."""
+    """Return how many connected areas a mask has; touching at a corner does not connect them."""
     mask, areas = mask.copy(), 0
     while mask.any():
         areas += 1
@@ -87,10 +87,9 @@ def test_map_shows_what_the_design_counts(design):
 
 def test_windows_have_the_width_and_height_asked_for():
     def extent(**changes):
-        classes = design_classes(
-            Design(columns=2, floors=2, door=0, balcony_floors=0, **changes), 1024
-        )
-        rows, columns = np.nonzero(classes[:600, :512] == INDEX["window"])  # the upper left window
+        design = Design(columns=2, floors=2, door=0, balcony_floors=0, **changes)
+        upper_left = design_classes(design, 1024)[:600, :512]
+        rows, columns = np.nonzero(upper_left == INDEX["window"])
         return np.ptp(rows) + 1, np.ptp(columns) + 1
 
     bay, floor = 570 / 2, (640 - 12) * 100 / 220  # units, which are pixels at this size
@@ -114,9 +113,8 @@ def test_shutters_never_leave_their_bay():
     assert blinds
     for part in blinds:
         assert part.left < part.right
-        assert (
-            sum(left <= part.left and part.right <= right for left, right in pairwise(edges)) == 1
-        )
+        bays = [left <= part.left and part.right <= right for left, right in pairwise(edges)]
+        assert sum(bays) == 1
 
 
 def test_same_building_at_any_size():
@@ -125,9 +123,8 @@ def test_same_building_at_any_size():
 
 
 def test_shares_of_classes_are_those_that_the_generator_was_trained_on():
-    trained = np.array(
-        [list(class_shares(make_classes(seed, 128)).values()) for seed in range(200)]
-    )
+    shares = [class_shares(make_classes(seed, 128)) for seed in range(200)]
+    trained = np.array([list(each.values()) for each in shares])
     ours = np.array(list(class_shares(design_classes(Design())).values()))
     assert (ours >= trained.min(axis=0)).all() and (ours <= trained.max(axis=0)).all()
 
@@ -158,9 +155,8 @@ def test_label_tensor_is_the_map_in_its_colours():
     tensor = label_tensor(classes)
     assert tensor.shape == (3, 3, 4) and tensor.dtype == torch.float32
     colours = ((tensor.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
-    assert (colours == CLASS_COLOURS[classes]).all() and (
-        colour_to_classes(colours) == classes
-    ).all()
+    assert (colours == CLASS_COLOURS[classes]).all()
+    assert (colour_to_classes(colours) == classes).all()
 
 
 # --------------------------------------------------------------------------------------------------
@@ -175,22 +171,16 @@ def test_generator_paints_the_map_that_is_shown(designer, generator):
     left = np.asarray(view.image)[-256:, :256]
     assert (left[::4, ::4] == CLASS_COLOURS[classes]).all()
     fake_b = translate(generator, label_tensor(classes)[None])[0]
+    expected = ((fake_b.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
     right = np.asarray(view.image)[-256:, 274:530]
-    assert (
-        right[::4, ::4] == ((fake_b.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
-    ).all()
+    assert (right[::4, ::4] == expected).all()
 
 
 def test_designer_s_numbers_count_what_the_map_shows(designer):
-    numbers = designer.set(
-        floors=4, columns=3, door=1, shops=1, balcony_floors=2, window_width=40
-    ).numbers
-    assert (numbers["windows"], numbers["doors"], numbers["shops"], numbers["balconies"]) == (
-        10,
-        1,
-        1,
-        6,
-    )
+    view = designer.set(floors=4, columns=3, door=1, shops=1, balcony_floors=2, window_width=40)
+    numbers = view.numbers
+    counts = [numbers[name] for name in ("windows", "doors", "shops", "balconies")]
+    assert counts == [10, 1, 1, 6]
     assert numbers["blinds"] == 0 and numbers["window_width"] == 40
     for name, index in INDEX.items():
         assert numbers["shares"][name] == pytest.approx((designer.classes == index).mean())
@@ -218,20 +208,12 @@ def test_each_map_is_painted_once(designer):
 
 
 def test_every_corner_of_the_ranges_can_be_shown(designer):
-    for floors, columns, width, height in (
-        (2, 2, 20, 30),
-        (2, 7, 80, 70),
-        (6, 2, 80, 30),
-        (6, 7, 80, 70),
-    ):
-        view = designer.set(
-            floors=floors, columns=columns, window_width=width, window_height=height, shutters=True
-        )
-        assert (
-            view.numbers["windows"] == floors * columns - 1
-            and view.image.width <= 900
-            and view.image.height <= 420
-        )
+    corners = (2, 2, 20, 30), (2, 7, 80, 70), (6, 2, 80, 30), (6, 7, 80, 70)
+    for floors, columns, width, height in corners:
+        view = designer.set(floors=floors, columns=columns, window_width=width,
+                            window_height=height, shutters=True)  # fmt: skip
+        assert view.numbers["windows"] == floors * columns - 1
+        assert view.image.width <= 900 and view.image.height <= 420
 
 
 def test_legend_has_a_line_for_each_class():
@@ -248,12 +230,9 @@ def test_legend_has_a_line_for_each_class():
 
 def test_box_is_painted_on_a_copy():
     classes = np.zeros((6, 6), np.uint8)
-    painted = paint_box(classes, "shop", PixelBox(1, 2, 3, 6))
-    assert (
-        (painted == INDEX["shop"]).sum() == 8
-        and (painted[1:3, 2:] == INDEX["shop"]).all()
-        and not classes.any()
-    )
+    shop = paint_box(classes, "shop", PixelBox(1, 2, 3, 6)) == INDEX["shop"]
+    assert shop.sum() == 8 and shop[1:3, 2:].all()
+    assert not classes.any()
 
 
 def test_rectangle_is_a_proposal_until_it_is_painted(painter):
@@ -272,10 +251,10 @@ def test_paint_undo_and_clear(painter):
     painter.paint()
     assert painter.undo().numbers["painted"] == 1
     shares = painter.set(kind="facade").numbers["shares"]
-    assert shares["door"] > 0 and shares["window"] == 0  # what was painted last is gone
+    assert shares["door"] > 0 and shares["window"] == 0  # the last rectangle is gone
     painter.paint()
     assert painter.clear().numbers["painted"] == 0
-    assert painter.undo().numbers["painted"] == 0  # nothing left to take away: nothing happens
+    assert painter.undo().numbers["painted"] == 0  # with nothing left to undo, nothing happens
     assert (painter.classes == INDEX["facade"]).all()
 
 
@@ -319,7 +298,7 @@ def test_rectangle_stays_on_the_map(painter):
 
 def test_frame_stands_around_the_rectangle(painter):
     view = painter.set(kind="shop", top=16, left=8, height=16, width=24)
-    map_picture = np.asarray(view.image)[-256:, :192]  # four screen pixels a pixel
+    map_picture = np.asarray(view.image)[-256:, :192]  # each pixel is 4x4 screen pixels
     inside = map_picture[4 * 18 : 4 * 30, 4 * 10 : 4 * 30]
     assert (inside == CLASS_COLOURS[INDEX["shop"]]).all()
     frame = (map_picture == (213, 94, 0)).all(axis=2)
@@ -331,10 +310,8 @@ def test_painter_s_words_follow(painter):
     view = painter.set(kind="blind", top=3, left=5, height=7, width=9)
     for words in (view.text, view.alt):
         assert "blind, 7x9 pixels from row 3, column 5 (painted before: 0)" in words
-        assert (
-            f"{view.numbers['change_inside']:.3f}" in words
-            and f"{view.numbers['change_outside']:.3f}" in words
-        )
+        assert f"{view.numbers['change_inside']:.3f}" in words
+        assert f"{view.numbers['change_outside']:.3f}" in words
     assert "(painted before: 1)" in painter.paint().alt
 
 
@@ -342,9 +319,8 @@ def test_buttons_paint_undo_and_clear(painter, monkeypatch):
     monkeypatch.setattr("pix2pix_lib.explorers.panel.display", lambda data, raw: None)
     painter._ipython_display_()
     boxes = [child for child in painter.panel.box.children if isinstance(child, ipywidgets.Box)]
-    buttons = {
-        w.description: w for box in boxes for w in box.children if isinstance(w, ipywidgets.Button)
-    }
+    widgets = [widget for box in boxes for widget in box.children]
+    buttons = {w.description: w for w in widgets if isinstance(w, ipywidgets.Button)}
     counts = []
     for name in ("paint", "paint", "undo", "paint", "clear"):
         before = painter.panel.text.value

@@ -1,4 +1,4 @@
-"""Charts drawn with Pillow: what is drawn lies where its values say."""
+"""Charts drawn with Pillow: everything is where its values put it."""
 
 import math
 
@@ -24,9 +24,8 @@ def pixel(chart, x, y, down=0):
 def test_curve_goes_through_its_values(chart):
     chart.curve((-4, 0, 4), (8, 2, 3), BLUE)
     for x, y in ((-3, 6.5), (-1, 3.5), (0, 2), (2, 2.5)):
-        assert (
-            math.dist(pixel(chart, x, y), ImageColor.getrgb(BLUE)) < 120
-        )  # its rim is mixed with white
+        # The curve's rim is mixed with white.
+        assert math.dist(pixel(chart, x, y), ImageColor.getrgb(BLUE)) < 120
         assert math.dist(pixel(chart, x, y, down=-12), ImageColor.getrgb(BLUE)) > 200
 
 
@@ -54,7 +53,7 @@ def test_arrow_points_to_where_its_length_says(chart):
     chart.arrow(2, 8, -2, ORANGE)
     assert pixel(chart, 0.2, 8) == ImageColor.getrgb(ORANGE)
     before = chart.picture().tobytes()
-    chart.arrow(0, 2, 0.01, ORANGE)  # as good as none
+    chart.arrow(0, 2, 0.01, ORANGE)  # too short to be drawn
     assert chart.picture().tobytes() == before
 
 

@@ -1,4 +1,4 @@
-"""The norms' explorer: statistics against sums written out here, torch's layers, and the picture's frames."""
+"""The norms' explorer, against sums by hand and torch's layers, and the frames in its picture."""
 
 import random
 import re
@@ -19,24 +19,16 @@ from pix2pix_lib.layers import NORMS, make_norm
 from pix2pix_lib.plots import BLUE, VERMILLION
 from pix2pix_lib.trained import load_snapshot
 
-START = {
-    "norm": "batch",
-    "batch": 4,
-    "groups": 2,
-    "channel": 3,
-    "facade": 1,
-    "neighbour": 2,
-    "running": False,
-}
+START = {"norm": "batch", "batch": 4, "groups": 2, "channel": 3, "facade": 1, "neighbour": 2,
+         "running": False}  # fmt: skip
 TITLE = 20
 
 
 @pytest.fixture(scope="module")
 def features():
     x = torch.randn(9, 6, 5, 4, generator=torch.Generator().manual_seed(0))
-    return x * torch.arange(1, 10).reshape(9, 1, 1, 1) + torch.arange(6).reshape(
-        6, 1, 1
-    )  # no two maps alike
+    scale, shift = torch.arange(1, 10).reshape(9, 1, 1, 1), torch.arange(6).reshape(6, 1, 1)
+    return x * scale + shift  # no two maps are alike
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +42,13 @@ def explorer(features, averages):
 
 
 def members_of(values):
-    """Return the numbers of the images in the batch, the one that is looked at first."""
+    """Return the numbers of the images in the batch, starting with the chosen one."""
     first = values["facade"]
     return [first, *[(first + values["neighbour"] + i) % 9 for i in range(values["batch"] - 1)]]
 
 
 def shared_by_hand(values):
-    """Return the (row, channel) pairs that count for the chosen channel of the first image."""
+    """Return the (row, channel) pairs whose values count for the chosen channel of image 0."""
     channel, channels = values["channel"], range(6)
     if values["norm"] == "batch":
         return [] if values["running"] else [(row, channel) for row in range(values["batch"])]
@@ -93,15 +85,14 @@ def test_numbers_are_sums_over_the_maps_that_count(explorer, features, averages,
         variance, eps = ((pile - mean) ** 2).sum() / len(pile), 1e-5
     after = (before - mean) / (variance + eps) ** 0.5
     assert (numbers["maps"], numbers["values"]) == (len(shared), 20 * len(shared))
-    assert (numbers["mean"], numbers["deviation"]) == pytest.approx(
-        (float(mean), float(variance) ** 0.5), abs=1e-5
-    )
-    assert numbers["before"] == pytest.approx(
-        (float(before.mean()), float(before.std(correction=0))), abs=1e-5
-    )
-    assert numbers["after"] == pytest.approx(
-        (float(after.mean()), float(after.std(correction=0))), abs=1e-4
-    )
+    assert numbers["mean"] == pytest.approx(float(mean), abs=1e-5)
+    assert numbers["deviation"] == pytest.approx(float(variance) ** 0.5, abs=1e-5)
+
+    def moments(values):
+        return float(values.mean()), float(values.std(correction=0))
+
+    assert numbers["before"] == pytest.approx(moments(before), abs=1e-5)
+    assert numbers["after"] == pytest.approx(moments(after), abs=1e-4)
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -112,25 +103,22 @@ def test_only_batch_norm_in_training_depends_on_the_neighbours(explorer, norm):
     assert (there.numbers["change"] > 0.01) == (norm == "batch")
     assert ("change nothing" in there.text) == (norm != "batch")
     assert explorer.set(running=True).numbers["change"] < 1e-6
-    assert (
-        "alone" in explorer.set(running=False, batch=1).text
-        and explorer.view.numbers["change"] == 0
-    )
+    assert "alone" in explorer.set(running=False, batch=1).text
+    assert explorer.view.numbers["change"] == 0
 
 
 def test_change_is_the_distance_from_the_image_alone(explorer, features):
     numbers = explorer.set(**START).numbers
     together = nn.BatchNorm2d(6, affine=False)(features[members_of(START)])[0, 3]
-    alone = nn.InstanceNorm2d(6)(features[1:2])[0, 3]  # of one image they are the same
+    alone = nn.InstanceNorm2d(6)(features[1:2])[0, 3]  # the two norms agree on one image
     assert numbers["change"] == pytest.approx(float((together - alone).abs().mean()), abs=1e-5)
 
 
 def test_norms_are_those_of_the_networks(features):
     for norm in ("batch", "instance", "layer", "none"):
         torch.testing.assert_close(normalise(features, norm), make_norm(norm, 6)(features).detach())
-    torch.testing.assert_close(
-        normalise(features, "group", 2), make_norm("group", 6)(features).detach()
-    )  # gcd(32, 6)
+    two_groups = normalise(features, "group", 2)  # 2 is gcd(32, 6)
+    torch.testing.assert_close(two_groups, make_norm("group", 6)(features).detach())
 
 
 def test_features_are_what_the_trained_generator_hands_to_its_first_norm():
@@ -162,13 +150,10 @@ def test_frames_are_around_the_maps_that_count(explorer, values):
         for channel in range(6):
             left, top, _, bottom = cell_box(6, row, channel)
             middle = TITLE + (top + bottom) // 2
-            assert (image.getpixel((left + 1, middle)) == ImageColor.getrgb(BLUE)) == (
-                (row, channel) in shared
-            )
-            is_chosen = (row, channel) == (0, values["channel"])
-            assert (
-                image.getpixel((left + 5, middle)) == ImageColor.getrgb(VERMILLION)
-            ) == is_chosen
+            has_frame = image.getpixel((left + 1, middle)) == ImageColor.getrgb(BLUE)
+            assert has_frame == ((row, channel) in shared)
+            is_marked = image.getpixel((left + 5, middle)) == ImageColor.getrgb(VERMILLION)
+            assert is_marked == ((row, channel) == (0, values["channel"]))
     for row in range(values["batch"], LARGEST_BATCH):
         left, top, right, bottom = cell_box(6, row, 0)
         assert image.getpixel(((left + right) // 2, TITLE + (top + bottom) // 2)) == (255, 255, 255)
@@ -177,31 +162,24 @@ def test_frames_are_around_the_maps_that_count(explorer, values):
 def test_maps_that_do_not_count_are_faded(explorer):
     image = explorer.set(**START | {"norm": "instance", "batch": 2}).image
     left, top, right, bottom = cell_box(6, 0, 0)
-    faded, full = (
-        cell_colours(explorer.set(norm=norm).image, (left + 5, top + 5, right - 5, bottom - 5))
-        for norm in ("instance", "layer")
-    )
+    inside = left + 5, top + 5, right - 5, bottom - 5
+    faded = cell_colours(explorer.set(norm="instance").image, inside)
+    full = cell_colours(explorer.set(norm="layer").image, inside)
     assert image.width <= 900 and min(faded) > min(full) + 30
 
 
 def cell_colours(image, box):
     left, top, right, bottom = box
-    return [
-        value
-        for low_high in image.crop((left, top + TITLE, right, bottom + TITLE)).getextrema()
-        for value in low_high
-    ]
+    extrema = image.crop((left, top + TITLE, right, bottom + TITLE)).getextrema()
+    return [value for low_high in extrema for value in low_high]
 
 
 def test_maps_before_and_after_have_the_signs_of_their_values(explorer, features):
     image = explorer.set(**START | {"norm": "instance"}).image
     left_of_after = image.width - 220
     left_of_before = left_of_after - 18 - 220
-    before = features[1, 3]
-    for left, values in (
-        (left_of_before, before),
-        (left_of_after, nn.InstanceNorm2d(6)(features[1:2])[0, 3]),
-    ):
+    before, after = features[1, 3], nn.InstanceNorm2d(6)(features[1:2])[0, 3]
+    for left, values in ((left_of_before, before), (left_of_after, after)):
         for row in range(5):
             for col in range(4):
                 if values[row, col].abs() < 0.4:
@@ -218,10 +196,9 @@ def test_map_after_is_drawn_in_deviations_and_without_a_norm_as_before(explorer)
 
 
 def test_wrong_features_are_refused_with_what_is_expected(features, averages):
+    message = r"\(P, C, H, W\) with at least 8 images and 1 to 16 channels; got"
     for wrong in (features[0], features[:7], torch.zeros(8, 17, 4, 4)):
-        with pytest.raises(
-            ValueError, match=r"\(P, C, H, W\) with at least 8 images and 1 to 16 channels; got"
-        ):
+        with pytest.raises(ValueError, match=message):
             NormalizationExplorer(wrong, averages)
     for unfit in (None, (averages[0], averages[1][:5])):
         with pytest.raises(ValueError, match=r"each of shape \(6,\)"):

@@ -1,4 +1,4 @@
-"""The patch explorer says what the discriminator says, and frames what the patch sees."""
+"""The patch explorer shows what the discriminator says, and frames what the patch sees."""
 
 from dataclasses import replace
 
@@ -19,19 +19,14 @@ from pix2pix_lib.trained import Snapshot
 
 @pytest.fixture
 def snapshots(tiny_config):
-    """Two pairs of tiny networks, whose patches are of 16 pixels on images of 32."""
+    """Two pairs of tiny networks, with patches of 16 pixels on images of 32."""
+
+    def snapshot(percent):
+        networks = make_generator(tiny_config).eval(), make_discriminator(tiny_config).eval()
+        return Snapshot(percent, percent, 0.0, *networks, tiny_config)
+
     torch.manual_seed(5)
-    return [
-        Snapshot(
-            percent,
-            percent,
-            0.0,
-            make_generator(tiny_config).eval(),
-            make_discriminator(tiny_config).eval(),
-            tiny_config,
-        )
-        for percent in (0, 100)
-    ]
+    return [snapshot(percent) for percent in (0, 100)]
 
 
 @pytest.fixture
@@ -43,14 +38,11 @@ def test_logit_and_probability_are_the_discriminators(explorer, snapshots, tiny_
     real_a, real_b = tiny_pairs[1]
     view = explorer.set(facade=1, percent=0, row=2, col=5)
     logits = snapshots[0].discriminator(real_a[None], real_b[None])[0, 0].detach()
+    probabilities = torch.sigmoid(logits)
     assert view.numbers["logit"] == pytest.approx(float(logits[2, 5]), abs=1e-6)
-    assert view.numbers["probability"] == pytest.approx(
-        float(torch.sigmoid(logits[2, 5])), abs=1e-6
-    )
+    assert view.numbers["probability"] == pytest.approx(float(probabilities[2, 5]), abs=1e-6)
     assert view.numbers["patches"] == logits.numel()
-    assert view.numbers["mean_probability"] == pytest.approx(
-        float(torch.sigmoid(logits).mean()), abs=1e-6
-    )
+    assert view.numbers["mean_probability"] == pytest.approx(float(probabilities.mean()), abs=1e-6)
 
 
 def test_mix_goes_from_the_true_to_the_generated_picture(explorer, snapshots, tiny_pairs):
@@ -88,9 +80,8 @@ def test_logit_depends_on_the_framed_pixels_and_on_no_others(explorer, snapshots
 def test_threshold_counts_the_patches_below_it(explorer):
     probabilities = patches.sigmoid(explorer.logits(0, 100, 0.0, "none", 0.5))
     for threshold in (0.0, 0.5, 1.0):
-        assert (
-            explorer.set(threshold=threshold).numbers["below"] == (probabilities < threshold).sum()
-        )
+        below = explorer.set(threshold=threshold).numbers["below"]
+        assert below == (probabilities < threshold).sum()
 
 
 def test_inside_or_clipped_is_said(explorer):
@@ -105,12 +96,10 @@ def test_text_and_alt_state_the_numbers(explorer):
     top, _, bottom, _ = view.numbers["box"]
     assert f"(row 2, column 1) sees the pixel rows {top} to {bottom - 1} " in view.text
     assert f"Logit {view.numbers['logit']:+.2f}" in view.text
-    assert (
-        f"{view.numbers['below']} of {view.numbers['patches']} patches are below 0.50" in view.text
-    )
-    assert view.alt.startswith(
-        "The generated picture, spoilt by noise at strength 0.75, with a frame around patch (2,"
-    )
+    below, count = view.numbers["below"], view.numbers["patches"]
+    assert f"{below} of {count} patches are below 0.50" in view.text
+    start = "The generated picture, spoilt by noise at strength 0.75, with a frame around patch (2,"
+    assert view.alt.startswith(start)
     assert f"probability {view.numbers['probability']:.2f}" in view.alt
 
 
@@ -123,20 +112,14 @@ def test_frame_lies_around_the_pixels_that_the_patch_sees(snapshots, tiny_pairs)
     margin = (picture.shape[0] - patches.SIDE) // 2
     box = field.box(3, 2)
     expected = [box.top * scale, box.left * scale, box.bottom * scale, box.right * scale]
-    found = [
-        rows.min() - margin,
-        cols.min() - margin,
-        rows.max() + 1 - margin,
-        cols.max() + 1 - margin,
-    ]
-    assert np.abs(np.subtract(found, expected)).max() <= 1
+    corners = np.array([rows.min(), cols.min(), rows.max() + 1, cols.max() + 1])
+    assert np.abs(np.subtract(corners - margin, expected)).max() <= 1
 
 
 def test_whole_frame_is_on_the_picture_for_every_patch(explorer):
+    image = torch.zeros(3, 32, 32)
     for row, col in ((0, 0), (0, explorer.map_size[1] - 1), (explorer.map_size[0] - 1, 0)):
-        picture = np.asarray(
-            patches.draw_judged(torch.zeros(3, 32, 32), explorer.field, row, col, None)
-        )
+        picture = np.asarray(patches.draw_judged(image, explorer.field, row, col, None))
         frame = (picture == ImageColor.getrgb(VERMILLION)).all(-1)
         side = round(explorer.field.size * patches.SIDE / 32)
         assert frame.any(axis=0).sum() == pytest.approx(side, abs=2)
@@ -153,9 +136,8 @@ def test_map_over_the_picture_puts_each_square_on_the_centre_of_its_patch(snapsh
     rows, cols = np.nonzero(darker)
     margin = (plain.height - patches.SIDE) / 2
     box = field.box(6, 4)
-    centre = (
-        np.array([box.top + box.bottom, box.left + box.right]) / 2
-    ) * patches.SIDE / 32 + margin
+    middle = np.array([box.top + box.bottom, box.left + box.right]) / 2
+    centre = middle * patches.SIDE / 32 + margin
     assert np.abs(np.array([rows.mean(), cols.mean()]) - centre).max() <= 1
 
 
@@ -170,12 +152,10 @@ def test_crop_is_what_the_patch_sees_with_padding_in_grey():
 def test_buttons_find_the_extremes_and_stay_on_the_map(explorer):
     actions = {action.label: action for action in explorer.actions}
     logits = explorer.logits(0, 100, 0.0, "none", 0.5)
-    assert explorer.set(**actions["least real"].change(explorer.values)).numbers["logit"] == float(
-        logits.min()
-    )
-    assert explorer.set(**actions["most real"].change(explorer.values)).numbers["logit"] == float(
-        logits.max()
-    )
+    least = explorer.set(**actions["least real"].change(explorer.values))
+    assert least.numbers["logit"] == float(logits.min())
+    most = explorer.set(**actions["most real"].change(explorer.values))
+    assert most.numbers["logit"] == float(logits.max())
     explorer.set(row=0, col=0)
     for label in ("left", "up"):
         explorer.set(**actions[label].change(explorer.values))
@@ -200,16 +180,15 @@ def test_shipped_networks_and_facades_are_the_default():
 
 
 def test_too_few_pairs_are_refused(snapshots, tiny_pairs):
-    with pytest.raises(
-        ValueError, match="at least two pairs and one snapshot are needed; got 1 and 2"
-    ):
+    message = "at least two pairs and one snapshot are needed; got 1 and 2"
+    with pytest.raises(ValueError, match=message):
         PatchExplorer([tiny_pairs[0]], snapshots)
     with pytest.raises(ValueError, match="got 2 and 0"):
         PatchExplorer([tiny_pairs[0], tiny_pairs[1]], [])
 
 
 def test_map_with_more_patches_than_pixels_is_drawn(tiny_config):
-    """The PixelGAN judges every pixel: 288x288 of them do not fit one by one into the map."""
+    """The PixelGAN judges each of 288x288 pixels, too many for the map to show one by one."""
     config = replace(tiny_config, image_size=288, disc_layers=0, depth=2)
     pairs = [tuple(torch.rand(2, 3, 288, 288) * 2 - 1) for _ in range(2)]
     networks = make_generator(config), make_discriminator(config)

@@ -1,4 +1,4 @@
-"""The training player shows each snapshot as its networks are."""
+"""The training player shows what the networks of each snapshot make."""
 
 import numpy as np
 import pytest
@@ -15,18 +15,12 @@ from pix2pix_lib.training import StepRecord
 
 @pytest.fixture
 def snapshots(tiny_config):
+    def snapshot(percent):
+        networks = make_generator(tiny_config).eval(), make_discriminator(tiny_config).eval()
+        return Snapshot(percent, 10 * percent, 0.5 - percent / 1000, *networks, tiny_config)
+
     torch.manual_seed(5)
-    return [
-        Snapshot(
-            percent,
-            10 * percent,
-            0.5 - percent / 1000,
-            make_generator(tiny_config).eval(),
-            make_discriminator(tiny_config).eval(),
-            tiny_config,
-        )
-        for percent in (0, 50, 100)
-    ]
+    return [snapshot(percent) for percent in (0, 50, 100)]
 
 
 @pytest.fixture
@@ -42,12 +36,11 @@ def explorer(tiny_pairs, snapshots, history):
 def test_numbers_are_those_of_the_snapshots_networks(explorer, snapshots, tiny_pairs):
     view = explorer.set(percent=50, facade=1)
     real_a, real_b = (image[None] for image in tiny_pairs[1])
+    generator, discriminator = snapshots[1].generator, snapshots[1].discriminator
     with torch.no_grad():
-        fake_b = translate(snapshots[1].generator, real_a)
-        probabilities = [
-            torch.sigmoid(snapshots[1].discriminator(real_a, image)).mean()
-            for image in (real_b, fake_b)
-        ]
+        fake_b = translate(generator, real_a)
+        logits = [discriminator(real_a, image) for image in (real_b, fake_b)]
+    probabilities = [torch.sigmoid(each).mean() for each in logits]
     assert view.numbers["step"] == 500 and view.numbers["validation_l1"] == 0.45
     assert view.numbers["l1"] == pytest.approx(float((fake_b - real_b).abs().mean()), abs=1e-6)
     assert view.numbers["real"] == pytest.approx(float(probabilities[0]), abs=1e-6)
@@ -58,10 +51,8 @@ def test_text_and_alt_follow_the_snapshot(explorer):
     for percent in (0, 50, 100):
         view = explorer.set(percent=percent)
         assert view.text.startswith(f"{percent} % of the training, step {10 * percent}: ")
-        assert (
-            f"mean of {view.numbers['fake']:.2f}" in view.alt
-            and f"step {10 * percent}." in view.alt
-        )
+        assert f"mean of {view.numbers['fake']:.2f}" in view.alt
+        assert f"step {10 * percent}." in view.alt
 
 
 @pytest.fixture
@@ -74,18 +65,15 @@ def test_line_stands_at_the_step(chart, step, share):
     plain, marked = np.asarray(chart.picture), np.asarray(chart.marked(step))
     columns = np.nonzero((plain != marked).any(axis=(0, 2)))[0]
     left, right = chart.chart.LEFT, 400 - chart.chart.RIGHT
-    assert (
-        columns.mean() == pytest.approx(left + share * (right - left), abs=2)
-        and np.ptp(columns) < 5
-    )
+    assert columns.mean() == pytest.approx(left + share * (right - left), abs=2)
+    assert np.ptp(columns) < 5
 
 
 @pytest.mark.parametrize(("field", "value"), [("loss_d", 0.6), ("loss_g_gan", 2.0)])
 def test_curves_are_as_high_as_the_losses(chart, field, value):
     name, colour = player.ADVERSARIAL[field]
-    below = np.asarray(chart.picture).astype(int)[
-        -player.HEIGHT :
-    ]  # without the names of the curves
+    # This leaves out the names of the curves.
+    below = np.asarray(chart.picture).astype(int)[-player.HEIGHT :]
     rows = np.nonzero((np.abs(below - ImageColor.getrgb(colour)).sum(-1) < 60).any(1))[0]
     top, bottom = chart.chart.TOP, player.HEIGHT - chart.chart.BELOW
     assert rows.mean() == pytest.approx(bottom - value / 2.0 * (bottom - top), abs=2), name

@@ -1,4 +1,4 @@
-"""The receptive field's explorer: boxes and maps as torch has them, the frame where the box is, no dead end."""
+"""The receptive field's explorer: boxes and maps as in torch, the frame on the box, no dead end."""
 
 import random
 
@@ -21,15 +21,9 @@ from pix2pix_lib.plots import VERMILLION
 from pix2pix_lib.receptive_field import PixelBox, footprint_box, gradient_footprint, receptive_field
 
 SHAPES = [
-    (3, 2, 4, 2, 1),
-    (4, 1, 3, 2, 1),
-    (2, 0, 7, 1, 3),
-    (3, 2, 5, 1, 0),
-    (2, 1, 2, 3, 2),
-    (3, 2, 4, 3, 1),
-    (1, 1, 1, 1, 3),
-    (2, 2, 7, 3, 3),
-]
+    (3, 2, 4, 2, 1), (4, 1, 3, 2, 1), (2, 0, 7, 1, 3), (3, 2, 5, 1, 0),
+    (2, 1, 2, 3, 2), (3, 2, 4, 3, 1), (1, 1, 1, 1, 3), (2, 2, 7, 3, 3),
+]  # fmt: skip
 NAMES = ("layers", "last", "kernel", "stride", "padding")
 TITLE = 20  # screen pixels above the panels
 
@@ -43,16 +37,11 @@ def test_first_chain_is_the_70x70_patchgan(explorer):
     discriminator = PatchDiscriminator(base_channels=2)
     assert receptive_field(make_chain(3, 2, 4, 2, 1)) == receptive_field(discriminator)
     numbers = explorer.set(layers=3, last=2, kernel=4, stride=2, padding=1, row=14, col=1).numbers
-    assert (numbers["size"], numbers["stride"], numbers["start"], numbers["map"]) == (
-        70,
-        8,
-        -23,
-        (30, 30),
-    )
+    assert (numbers["size"], numbers["stride"], numbers["start"]) == (70, 8, -23)
+    assert numbers["map"] == (30, 30)
     assert numbers["box"] == (89, -15, 159, 55) and numbers["clipped"] == (89, 0, 159, 55)
-    footprint = gradient_footprint(
-        PatchDiscriminator(base_channels=2, norm="none"), torch.zeros(1, 6, 256, 256), 14, 1
-    )
+    without_norm = PatchDiscriminator(base_channels=2, norm="none")
+    footprint = gradient_footprint(without_norm, torch.zeros(1, 6, 256, 256), 14, 1)
     assert PixelBox(*numbers["measured"]) == footprint_box(footprint)
     assert not numbers["inside"] and numbers["agrees"]
 
@@ -95,11 +84,8 @@ def test_footprint_of_another_inner_patch_is_not_computed_again(explorer):
 def test_frame_lies_around_the_patch_and_hides_none_of_it(explorer):
     image = explorer.set(layers=3, last=2, kernel=4, stride=2, padding=1, row=14, col=20).image
     colour = ImageColor.getrgb(VERMILLION)
-    row, left, right = (
-        MARGIN + TITLE + 120,
-        MARGIN + 137,
-        MARGIN + 206,
-    )  # columns 137 to 206 are the patch
+    # The patch sees the columns 137 to 206.
+    row, left, right = MARGIN + TITLE + 120, MARGIN + 137, MARGIN + 206
     assert image.getpixel((left - FRAME, row)) == image.getpixel((right + FRAME, row)) == colour
     assert image.getpixel((left, row)) == explorer.picture.getpixel((137, 120))
     assert image.getpixel((right, row)) == explorer.picture.getpixel((206, 120))
@@ -108,7 +94,7 @@ def test_frame_lies_around_the_patch_and_hides_none_of_it(explorer):
 
 def test_gradient_is_drawn_where_it_was_measured(explorer):
     image = explorer.set(layers=3, last=2, kernel=4, stride=2, padding=1, row=14, col=20).image
-    corner = (2 * MARGIN + SIDE + 18 + MARGIN, MARGIN + TITLE)  # of the second picture
+    corner = (2 * MARGIN + SIDE + 18 + MARGIN, MARGIN + TITLE)  # that of the second picture
     assert image.getpixel((corner[0] + 137, corner[1] + 89)) != (255, 255, 255)
     assert image.getpixel((corner[0] + 137 - FRAME - 2, corner[1] + 89)) == (255, 255, 255)
     middle, rim = (image.getpixel((corner[0] + x, corner[1] + 124)) for x in (172, 138))
@@ -134,9 +120,8 @@ def test_any_setting_shows_a_view_whose_words_follow(explorer):
         box = view.numbers["box"]
         if box:
             inside = min(box) >= 0 and max(box) <= 256
-            assert (
-                view.numbers["inside"] == inside == ("all of it lies on the picture" in view.text)
-            )
+            assert view.numbers["inside"] == inside
+            assert inside == ("all of it lies on the picture" in view.text)
             assert view.numbers["agrees"] == ("as the formula says" in view.text)
     assert len({text for text, _ in seen}) == len({alt for _, alt in seen}) == len(seen) > 50
 
@@ -156,20 +141,15 @@ def test_chain_that_leaves_no_output_says_which_layer(explorer):
     view = explorer.set(layers=5, last=2, kernel=7, stride=3, padding=0)
     assert view.numbers["map"] == (0, 0) and view.numbers["box"] is None
     assert view.numbers["maps"] == ((256, 256), (84, 84), (26, 26), (7, 7), (1, 1), (0, 0))
-    assert (
-        view.text
-        == "No output: layer 5 gets 1x1 pixels, 1x1 with padding, and its kernel needs 7x7."
-    )
+    text = "No output: layer 5 gets 1x1 pixels, 1x1 with padding, and its kernel needs 7x7."
+    assert view.text == text
     assert explorer.range("row") == (0, 0)
 
 
 def test_gaps_and_remainders_are_named(explorer):
     gaps = explorer.set(layers=2, last=1, kernel=2, stride=3, padding=0, row=10, col=0)
-    assert (
-        gaps.numbers["reached"] == 64
-        and "(64 of 196 pixels)" in gaps.text
-        and gaps.numbers["agrees"]
-    )
+    assert gaps.numbers["reached"] == 64 and gaps.numbers["agrees"]
+    assert "(64 of 196 pixels)" in gaps.text
     left_over = explorer.set(layers=3, last=2, kernel=4, stride=3, padding=1, row=6, col=2)
     assert left_over.numbers["measured"] == (95, 0, 243, 189) and not left_over.numbers["agrees"]
     assert "left over by a stride" in left_over.text
@@ -177,19 +157,15 @@ def test_gaps_and_remainders_are_named(explorer):
 
 def test_patch_on_padding_alone_has_no_gradient(explorer):
     view = explorer.set(layers=5, last=2, kernel=1, stride=1, padding=3, row=0, col=0)
-    assert (
-        view.numbers["clipped"] is None
-        and view.numbers["measured"] is None
-        and view.numbers["reached"] == 0
-    )
+    assert view.numbers["clipped"] is None and view.numbers["measured"] is None
+    assert view.numbers["reached"] == 0
     assert "it reaches no pixel, as the formula says" in view.text
 
 
 def test_words_would_say_if_gradient_and_formula_disagreed():
     assert "as the formula says" not in describe_gradient(PixelBox(0, 0, 2, 2), None, 0)
-    assert "less than rows 0 to 1, columns 0 to 1" in describe_gradient(
-        PixelBox(0, 0, 2, 2), PixelBox(0, 0, 1, 2), 2
-    )
+    words = describe_gradient(PixelBox(0, 0, 2, 2), PixelBox(0, 0, 1, 2), 2)
+    assert "less than rows 0 to 1, columns 0 to 1" in words
 
 
 def test_own_image_of_any_shape_is_drawn_in_its_proportions():

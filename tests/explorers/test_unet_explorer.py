@@ -1,4 +1,4 @@
-"""Muting takes exactly one feature out of a U-Net's decoder; maps and numbers are those of the network itself."""
+"""Muting removes one feature from a U-Net's decoder; maps and numbers are the network's own."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ from pix2pix_lib.unet import UNet
 
 
 class MutedByHand(nn.Module):
-    """The U-Net's forward pass again, with zeros put into the list of features: the reference for `trace_muted`."""
+    """The reference for `trace_muted`: the U-Net's forward pass with zeros among the features."""
 
     def __init__(self, unet, muted):
         super().__init__()
@@ -41,7 +41,7 @@ class MutedByHand(nn.Module):
 
 @pytest.fixture
 def generator():
-    """A small U-Net with dropout whose norms have seen other data, in evaluation mode as the one that ships."""
+    """A small U-Net with dropout, in evaluation mode, whose norms have seen other data."""
     torch.manual_seed(1)
     unet = UNet(base_channels=4, depth=4, dropout=0.5)
     unet(torch.randn(4, 3, 32, 32))
@@ -92,39 +92,23 @@ def test_generator_is_as_before(generator, real_a):
 def test_generator_is_freed_of_its_hooks_when_the_input_does_not_fit(generator):
     with pytest.raises(ValueError, match="multiples of 16"):
         trace_muted(generator, torch.zeros(3, 40, 40), (1,))
-    assert not any(
-        module._forward_hooks or module._forward_pre_hooks for module in generator.modules()
-    )
+    for module in generator.modules():
+        assert not module._forward_hooks and not module._forward_pre_hooks
 
 
 def test_what_can_be_muted_follows_from_the_depth():
     assert mute_options(3) == {
-        "nothing": (),
-        "skip 1": (1,),
-        "skip 2": (2,),
-        "bottleneck": (3,),
-        "all skips": (1, 2),
-    }
+        "nothing": (), "skip 1": (1,), "skip 2": (2,), "bottleneck": (3,), "all skips": (1, 2),
+    }  # fmt: skip
 
 
 def test_controls_follow_from_the_network(explorer, generator):
-    assert explorer.controls["layer"].options == (
-        "down1",
-        "down2",
-        "down3",
-        "down4",
-        "up1",
-        "up2",
-        "up3",
-    )
-    widths = {
-        name: explorer.range("channel", explorer.values | {"layer": name})[1] + 1
-        for name in explorer.channels
-    }
-    blocks = [*generator.downs, *generator.ups]
-    assert list(widths.values()) == [
-        b.conv.out_channels if hasattr(b, "conv") else b.upsample.out_channels for b in blocks
-    ]
+    names = explorer.controls["layer"].options
+    assert names == ("down1", "down2", "down3", "down4", "up1", "up2", "up3")
+    layers = [explorer.values | {"layer": name} for name in explorer.channels]
+    widths = [explorer.range("channel", values)[1] + 1 for values in layers]
+    downs = [block.conv.out_channels for block in generator.downs]
+    assert widths == downs + [block.upsample.out_channels for block in generator.ups]
 
 
 def test_channel_goes_along_when_a_layer_has_fewer(explorer):
@@ -153,20 +137,16 @@ def test_numbers_are_those_of_the_network(explorer, generator, real_a, layer, mu
     assert numbers["lowest"] == values.min() and numbers["highest"] == values.max()
     assert numbers["off"] == pytest.approx((values.relu() == 0).float().mean().item())
     change = (fake_b - translate(generator, real_a[1:])).abs().mean().item()
-    assert numbers["change"] == pytest.approx(change, rel=1e-5) and (change > 0) == (
-        mute != "nothing"
-    )
+    assert numbers["change"] == pytest.approx(change, rel=1e-5)
+    assert (change > 0) == (mute != "nothing")
 
 
 def test_words_follow_the_numbers(explorer):
     view = explorer.set(layer="up2", channel=5, mute="skip 2")
     for words in (view.text, view.alt):
-        assert "up2" in words and "channel 5" in words and "8x8" in words
-        assert (
-            "skip 2" in words
-            and f"{view.numbers['change']:.3f}" in words
-            and f"{view.numbers['off']:.0%}" in words
-        )
+        assert "up2" in words and "channel 5" in words and "8x8" in words and "skip 2" in words
+        assert f"{view.numbers['change']:.3f}" in words
+        assert f"{view.numbers['off']:.0%}" in words
     assert "own image" in explorer.set(mute="nothing").text
 
 
@@ -175,11 +155,8 @@ def test_same_values_same_picture_and_the_network_runs_once(explorer):
     assert explorer.network_seconds > 0
     again = explorer.set(mute="skip 1", layer="up1")
     assert explorer.network_seconds == 0
-    assert (
-        explorer.set(layer="down1").image.tobytes()
-        == first.image.tobytes()
-        != again.image.tobytes()
-    )
+    before = first.image.tobytes()
+    assert explorer.set(layer="down1").image.tobytes() == before != again.image.tobytes()
 
 
 def test_map_has_one_square_for_each_value_coloured_by_its_sign():
@@ -217,17 +194,14 @@ def test_picture_fits_a_screen_and_shows_all_parts(explorer):
 @pytest.mark.parametrize(
     ("arguments", "kind", "words"),
     [
-        (
-            {"generator": PatchDiscriminator(base_channels=4)},
-            TypeError,
-            "class UNet; got PatchDiscriminator",
-        ),
+        ({"generator": PatchDiscriminator(base_channels=4)}, TypeError,
+         "class UNet; got PatchDiscriminator"),
         ({"generator": UNet(base_channels=4, depth=2, skips=False)}, ValueError, "skips"),
         ({"real_a": torch.zeros(3, 32, 32)}, ValueError, r"image\[None\]"),
         ({"real_a": torch.zeros(0, 3, 32, 32)}, ValueError, "N at least 1"),
         ({"real_a": torch.zeros(1, 3, 40, 40)}, ValueError, "multiples of 16"),
     ],
-)
+)  # fmt: skip
 def test_wrong_arguments_say_what_was_expected(generator, real_a, arguments, kind, words):
     with pytest.raises(kind, match=words):
         UNetExplorer(**{"generator": generator, "real_a": real_a} | arguments)
