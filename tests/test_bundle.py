@@ -44,6 +44,7 @@ def course(tmp_path):
         "data/README.md", "data/sample/train/1.jpg", "pix2pix_lib/__init__.py",
         "pix2pix_lib/explorers/base.py", "data/facades_128/train/1.png", "data/facades-real/1.png",
         "pix2pix_lib/__pycache__/a.pyc", "pix2pix_lib/facades.py", "data/.facades_128/1.png",
+        "data/tour.png", "data/day_night_64/train/1.png",
         "notebooks/.ipynb_checkpoints/00_a.ipynb", ".env", "runs/1.pt", "tests/test_a.py",
     ):  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ def test_bundle_of_this_course_is_whole_and_small(real_bundle):
     ]  # fmt: skip
     tracked += [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert {f"{NAME}/{name}" for name in tracked} <= names
-    unwanted = re.compile(r"\.\.|\\|__pycache__|/\.|/tests/|/data/facades")
+    unwanted = re.compile(r"\.\.|\\|__pycache__|/\.|/tests/|/data/(facades|day_night)")
     assert not [name for name in names if unwanted.search(name)]
 
 
@@ -115,7 +116,7 @@ def test_bundle_holds_what_a_learner_needs_and_no_caches_or_generated_data(cours
     packed = contents(tmp_path / "b.zip")
     names = [
         "LICENSE", "README.md", "benchmarks/a.py", "data/README.md", "data/sample/train/1.jpg",
-        "notebooks/00_a.ipynb", "pix2pix_lib/__init__.py", "pix2pix_lib/explorers/base.py",
+        "data/tour.png", "notebooks/00_a.ipynb", "pix2pix_lib/__init__.py", "pix2pix_lib/explorers/base.py",
         "pix2pix_lib/facades.py", "pyproject.toml", "requirements.txt",
     ]  # fmt: skip
     assert list(packed) == [f"{NAME}/{name}" for name in names]

@@ -96,8 +96,8 @@ def is_generated(path: Path) -> bool:
         path: relative to the course's folder.
     """
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
-    is_data = path.parts[0] == "data" and path.suffix != ".png"
-    return hidden or (is_data and path.parts[1] not in ("README.md", "sample", "weights"))
+    dataset = len(path.parts) > 2 and path.parts[0] == "data"
+    return hidden or (dataset and path.parts[1] not in ("sample", "weights"))
 
 
 def without_outputs(path: Path) -> bytes:
