@@ -7,6 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from .config import TrainConfig
+from .engine import Engine
 
 META = torch.device("meta")  # tensors with a shape and no values: counting needs no more
 
@@ -25,10 +26,12 @@ def count_flops(call: Callable[[], object]) -> int:
 def step_flops(config: TrainConfig, trainer_factory: Callable) -> int:
     """Return the floating-point operations of one training step with a config's networks and batch.
 
+    Counted in float32, as every precision has the same: meta tensors know no autocast.
+
     Args:
-        trainer_factory: makes the trainer from the config and a device, as `training.make_trainer`.
+        trainer_factory: makes a trainer from (config, device, engine), as `training.make_trainer`.
     """
-    trainer = trainer_factory(config, META)
+    trainer = trainer_factory(config, META, Engine("float32"))
     shape = (config.batch_size, config.in_channels, config.image_size, config.image_size)
     real_a = torch.empty(shape, device=META)
     real_b = real_a[:, :1].expand(-1, config.out_channels, -1, -1)

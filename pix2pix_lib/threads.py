@@ -60,6 +60,7 @@ class Watcher:
         atexit.register(stop)
 
     def run(self) -> None:
+        """Look every half second until the process ends."""
         while not self.over.wait(INTERVAL):
             self.look()
 
