@@ -271,7 +271,7 @@ class CycleGANTrainer(Trainer):
         return torch.stack(pool.images) if pool.images else torch.zeros(0, channels, side, side)
 
     def load_state_dict(self, state: dict) -> None:
-        """Take over the state of a trainer with networks of the same shape, of whatever engine.
+        """Take over the state of a trainer with networks of the same shape, whichever its engine.
 
         Raises:
             KeyError, RuntimeError, TypeError, ValueError: if the state does not fit. The trainer

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from tools import set_address
-from tools.set_address import ROOT, badge_target, bootstrap_cell, published_at, rewritten
+from tools.set_address import ROOT, bootstrap_cell, published_at, rewritten
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PYPROJECT = '[project]\n[project.urls]\nRepository = "{}"\n'
@@ -109,9 +109,3 @@ def test_the_cell_is_short_and_needs_neither_torch_nor_an_installer():
     cell = bootstrap_cell(ADDRESS, "v1")
     assert cell.startswith("# Bootstrap") and len(cell.splitlines()) <= 48
     assert not re.search(r"torch|\bpip\b|/content", cell)
-
-
-def test_badge_leads_to_the_release_s_notebook():
-    assert badge_target("02_y.ipynb", ADDRESS, "v3") == (
-        "https://colab.research.google.com/github/someone/some-course/blob/v3/notebooks/02_y.ipynb"
-    )

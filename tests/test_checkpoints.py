@@ -44,6 +44,11 @@ def test_checkpoint_holds_networks_optimisers_epoch_config_and_history(saved, ti
     assert state["epoch"] == 1 and state["steps"] == 5
     assert state["config"]["base_channels"] == tiny_config.base_channels
     assert state["optimizer_g"]["state"] and state["optimizer_d"]["state"]
+    trainer = make_trainer(tiny_config)
+    for name in ("generator", "discriminator"):
+        assert state[name].keys() == getattr(trainer, name).state_dict().keys()
+    load_checkpoint(saved, trainer)
+    assert [record.step for record in trainer.history] == [0, 1, 2, 3, 4]
 
 
 def test_failed_save_keeps_the_older_checkpoint(saved, tiny_config, monkeypatch):

@@ -207,7 +207,11 @@ def test_a_run_without_its_pools_would_end_otherwise(config, tiny_pairs):
 def test_fresh_checkpoint_has_empty_pools(config, tmp_path):
     save_checkpoint(tmp_path / "last.pt", make_cyclegan(config))
     assert read_checkpoint(tmp_path / "last.pt")["pool_a"].shape == (0, 3, 32, 32)
-    load_checkpoint(tmp_path / "last.pt", make_cyclegan(config))
+    trainer = make_cyclegan(config)
+    for pool in (trainer.pool_a, trainer.pool_b):
+        pool.exchange(torch.zeros(2, 3, 32, 32))
+    load_checkpoint(tmp_path / "last.pt", trainer)
+    assert trainer.pool_a.images == trainer.pool_b.images == []
 
 
 @pytest.mark.parametrize(
@@ -293,7 +297,11 @@ def test_the_u_net_can_be_swapped_in(config, batch):
     unet = replace(config, generator="unet", depth=3, skips=True)
     trainer = make_cyclegan(unet)
     assert type(trainer.generator_ab).__name__ == type(trainer.generator_ba).__name__ == "UNet"
-    assert trainer.step(*batch).loss_cycle_a > 0
+    generators = [trainer.generator_ab, trainer.generator_ba]
+    assert [len(generator.downs) for generator in generators] == [3, 3]
+    before = [snapshot(generator) for generator in generators]
+    trainer.step(*batch)
+    assert not any(same(snapshot(g), state) for g, state in zip(generators, before, strict=True))
 
 
 def test_a_config_of_pairs_is_refused(tiny_config):

@@ -154,7 +154,7 @@ def test_without_jitter_every_reading_is_the_same_and_takes_no_random_number(tmp
     before = torch.random.get_rng_state()
     first, second = dataset[0], dataset[0]
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert all(torch.equal(x, y) for x, y in zip(first, second))
+    assert all(torch.equal(x, y) for x, y in zip(first, second, strict=True))
     assert torch.equal(to_uint8(first[0]), resize(coordinates(20, 20, INPUT), (16, 16)))
 
 

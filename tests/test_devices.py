@@ -54,6 +54,7 @@ def test_one_gpu_for_all_processes_of_torchrun_is_refused(gpus, torchrun):
 
 def test_processor_stays_the_processor(gpus, torchrun):
     assert pick_device("cpu") == torch.device("cpu")
+    assert gpus == ["use cpu"]
 
 
 def test_auto_without_a_gpu_is_the_processor(monkeypatch):
@@ -74,8 +75,12 @@ def test_device_of_a_network_is_that_of_its_weights():
     assert devices.device_of(nn.Linear(1, 1, device="meta")).type == "meta"
 
 
-def test_description_can_stand_beside_a_timing():
-    assert describe_device(torch.device("cpu")) == f"cpu, {torch.get_num_threads()} threads"
+def test_description_can_stand_beside_a_timing(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"the name of {device}")
+    assert describe_device(torch.device("cpu")) == "cpu, 3 threads"
+    assert describe_device(torch.device("cuda:1")) == "the name of cuda:1"
+    assert describe_device(torch.device("mps")) == "mps"
 
 
 def test_memory_that_ran_out_is_told_from_other_errors():

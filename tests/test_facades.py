@@ -70,13 +70,6 @@ def halves(path: Path) -> tuple[np.ndarray, np.ndarray]:
 # Seeds
 
 
-def test_the_same_seed_gives_the_same_bytes():
-    first, second = make_pair(5, 64), make_pair(5, 64)
-    assert first.classes.tobytes() == second.classes.tobytes()
-    assert first.label.tobytes() == second.label.tobytes()
-    assert first.photo.tobytes() == second.photo.tobytes()
-
-
 def test_pixels_are_the_same_everywhere():
     """The digest is the same on every platform and with every NumPy.
 

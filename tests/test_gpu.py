@@ -11,7 +11,7 @@ from test_training import run
 from torch.utils.data import TensorDataset
 
 from pix2pix_lib import train
-from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint
+from pix2pix_lib.checkpoints import load_checkpoint, read_checkpoint, save_checkpoint
 from pix2pix_lib.config import TrainConfig, make_discriminator, make_generator
 from pix2pix_lib.devices import pick_device
 from pix2pix_lib.engine import PLAIN, fast_engine
@@ -142,6 +142,7 @@ def test_torchrun_line_of_the_readme_trains_on_two_gpus(tmp_path):
         command = [*torchrun, *flags.split()]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
+    assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.pt")["epoch"] == 3
 
 
 def test_command_trains_on_a_gpu_with_pairs_in_its_memory(tmp_path, capsys):

@@ -34,7 +34,6 @@ HOMES = {
     "platformdirs": {"files"},
     "psutil": {"devices", "threads"},
     "onnxruntime": {"export"},
-    "argparse": None,
 }
 ALLOWED = {"torch", "numpy", "PIL", "packaging", *HOMES}
 

@@ -1,7 +1,10 @@
 """Norms, biases, upsampling and initial weights, against torch's functions and closed forms."""
 
+import copy
+
 import pytest
 import torch
+from test_training import assert_same_state
 from torch import nn
 from torch.nn import functional as F
 
@@ -123,9 +126,17 @@ def test_weights_start_normal_with_deviation_0_02_and_biases_at_zero(layer, mean
 
 
 def test_layers_without_weights_are_left_alone():
-    without_bias = nn.Conv2d(8, 8, 1, bias=False)
-    for layer in (nn.InstanceNorm2d(8), nn.BatchNorm2d(8, affine=False), without_bias, nn.ReLU()):
+    averages = nn.BatchNorm2d(8, affine=False)
+    averages(X)
+    for layer in (nn.InstanceNorm2d(8), averages, nn.ReLU()):
+        before = copy.deepcopy(layer.state_dict())
         layer.apply(init_weights)
+        assert_same_state(layer.state_dict(), before)
+
+
+def test_layer_without_bias_gets_no_bias():
+    layer = nn.Conv2d(8, 8, 4, bias=False).apply(init_weights)
+    assert layer.bias is None and 0.01 < layer.weight.std() < 0.03
 
 
 def test_parameters_that_are_not_learned_are_not_counted():

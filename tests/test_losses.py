@@ -112,8 +112,9 @@ def test_the_default_objective_is_vanilla():
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_real_and_fake_maps_may_differ_in_size(objective):
-    real, fake = torch.zeros(1, 1, 30, 30), torch.zeros(2, 1, 14, 14)
-    assert discriminator_loss(real, fake, objective).shape == ()
+    real, fake = torch.full((1, 1, 30, 30), 0.5), torch.full((2, 1, 14, 14), -0.25)
+    expected = discriminator_loss(torch.tensor([0.5]), torch.tensor([-0.25]), objective)
+    torch.testing.assert_close(discriminator_loss(real, fake, objective), expected)
 
 
 # Gradients

@@ -159,7 +159,9 @@ def test_images_of_different_sizes_share_a_grid():
 
 def test_label_maps_keep_their_exact_colours_beside_photos():
     """With 256 colours for a whole figure, deco once had the colour of molding."""
-    labels, photos = (torch.stack(side) for side in zip(*(facade_tensors(s) for s in range(6))))
+    labels, photos = (
+        torch.stack(side) for side in zip(*map(facade_tensors, range(6)), strict=True)
+    )
     pixels = rendered(plots.samples(labels, photos, photos))
     for image in [*labels, *photos]:
         assert places_of(image, 1, pixels)

@@ -66,7 +66,7 @@ def test_two_processes_end_where_one_with_twice_the_batch_ends(together):
         # as any others.
         torch.testing.assert_close(ours[name], expected[name], rtol=0, atol=2e-4)
         assert (ours[name] - expected[name]).abs().mean() < 1e-5
-    for record, other in zip(shared["history"], alone["history"]):
+    for record, other in zip(shared["history"], alone["history"], strict=True):
         assert record == pytest.approx(other, abs=1e-3)
 
 

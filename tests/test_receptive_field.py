@@ -202,10 +202,6 @@ def test_clipping_keeps_what_lies_inside(field):
     assert field.box(14, 14).clipped(256, 256) == field.box(14, 14)
 
 
-def test_neighbours_share_62_of_70_columns(field):
-    assert field.box(5, 5).right - field.box(5, 6).left == 62
-
-
 def test_the_footprint_of_a_clipped_patch_is_the_clipped_box(field):
     torch.manual_seed(0)
     network, image = PatchDiscriminator(base_channels=4, norm="none"), torch.randn(1, 6, 256, 256)

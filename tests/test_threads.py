@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -187,8 +188,17 @@ def test_numbers_do_not_depend_on_the_second_team():
 
 @linux
 def test_times_are_those_of_the_clock_and_of_this_process():
+    watched = [(time.monotonic(), time.process_time())]
     first = threads.times()
+    watched.append((time.monotonic(), time.process_time()))
     sum(range(10**7))
+    watched.append((time.monotonic(), time.process_time()))
     second = threads.times()
-    elapsed, busy, own = (b - a for a, b in zip(first, second))
-    assert 0 < own <= busy + 0.05 and own < 1.2 * elapsed + 0.05
+    watched.append((time.monotonic(), time.process_time()))
+    elapsed, busy, own = (b - a for a, b in zip(first, second, strict=True))
+    (shortest, least), (longest, most) = (
+        (b[0] - a[0], b[1] - a[1]) for a, b in (watched[1:3], watched[::3])
+    )
+    assert shortest <= elapsed <= longest
+    assert max(0, least - 0.05) < own < most + 0.05  # counted in ticks of 0.01 s
+    assert own <= busy + 0.05

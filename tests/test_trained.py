@@ -50,7 +50,7 @@ def test_card_says_how_good_the_generator_is(snapshots, pairs):
     (real_a, real_b), ends = pairs, (snapshots[0], snapshots[-1])
     errors = [float((translate(s.generator, real_a) - real_b).abs().mean()) for s in ends]
     assert errors[1] < 0.9 * errors[0]
-    for error, snapshot in zip(errors, ends):
+    for error, snapshot in zip(errors, ends, strict=True):
         # the card's figure is a mean over 100 facades
         assert error == pytest.approx(snapshot.validation_l1, abs=0.06)
 

@@ -1,6 +1,7 @@
 """The U-Net's forward pass, compared with counts by hand and with its own parts."""
 
-from itertools import pairwise
+import re
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -114,8 +115,14 @@ def test_a_size_that_does_not_fit_names_the_nearest_that_do(size, depth, words):
 
 
 def test_the_nearest_sizes_that_are_named_do_work():
-    for height, width in ((256, 256), (512, 256), (256, 512)):
-        check_size(height, width, 8)
+    network = UNet(base_channels=1, depth=3).eval()
+    for size in ((20, 44), (5, 40)):
+        with pytest.raises(ValueError, match="must be multiples") as error:
+            check_size(*size, 3)
+        heights, widths = re.search(r"work: height (.*), width (.*)\. ", str(error.value)).groups()
+        for height, width in product(heights.split(" or "), widths.split(" or ")):
+            shape = (1, 3, int(height), int(width))
+            assert network(torch.zeros(shape)).shape == shape
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,10 @@ class Panel:
     def values(self) -> dict:
         """Return the values of the page's controls."""
         shown, controls = self.root.evaluate(READ)["controls"], self.model.controls.items()
-        return {name: value_at(each, at["place"]) for (name, each), at in zip(controls, shown)}
+        return {
+            name: value_at(each, at["place"])
+            for (name, each), at in zip(controls, shown, strict=True)
+        }
 
     def hand(self, name: str):
         """Return the part of a control that receives the key presses."""
@@ -171,7 +174,7 @@ class Panel:
         page, view = self.root.evaluate(READ), self.model.view
         shown = {"alt text": page["alt"], "sentences": page["text"]}
         said = {"alt text": view.alt, "sentences": view.text}
-        for name, control in zip(self.model.controls, page["controls"]):
+        for name, control in zip(self.model.controls, page["controls"], strict=True):
             shown |= {f"{what} of {name}": control[what] for what in ("place", "words", "range")}
             said |= {f"{what} of {name}": value for what, value in self.expected(name).items()}
         wrong = [

@@ -91,7 +91,7 @@ def test_page_gets_the_picture_and_its_words():
     source = re.search(r'src="data:image/jpeg;base64,([^"]+)"', view.to_html()).group(1)
     shown = Image.open(io.BytesIO(base64.b64decode(source)))
     assert shown.size == (9, 9)
-    assert max(abs(a - b) for a, b in zip(shown.getpixel((4, 4)), (255, 165, 0))) <= 4
+    assert max(abs(a - b) for a, b in zip(shown.getpixel((4, 4)), (255, 165, 0), strict=True)) <= 4
     view = View(view.image, "", 'a "quoted" <tag>')
     assert 'alt="a &quot;quoted&quot; &lt;tag&gt;"' in view.to_html()
 

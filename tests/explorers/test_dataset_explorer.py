@@ -46,7 +46,8 @@ def test_shows_what_the_dataset_returns_after_the_same_seed(
         view = explorer.set(**START | options | {"index": seed, "seed": seed})
         torch.manual_seed(seed)
         expected = dataset[seed]
-        assert all(torch.equal(x, y) for x, y in zip(explorer.item(**explorer.values), expected))
+        shown = explorer.item(**explorer.values)
+        assert all(torch.equal(x, y) for x, y in zip(shown, expected, strict=True))
         for number, image in enumerate(expected):  # compared below the mark in the corner
             left = RESULT + number * (CROP_SIDE + GAP)
             shown = view.image.crop((left, TITLE + 20, left + CROP_SIDE, TITLE + CROP_SIDE))
