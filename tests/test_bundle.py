@@ -117,7 +117,8 @@ def test_bundle_holds_what_a_learner_needs_and_no_caches_or_generated_data(cours
     names = [
         "LICENSE", "README.md", "benchmarks/a.py", "data/README.md", "data/sample/train/1.jpg",
         "data/tour.png", "notebooks/00_a.ipynb", "pix2pix_lib/__init__.py",
-        "pix2pix_lib/explorers/base.py", "pix2pix_lib/facades.py", "pyproject.toml", "requirements.txt",
+        "pix2pix_lib/explorers/base.py", "pix2pix_lib/facades.py",
+        "pyproject.toml", "requirements.txt",
     ]  # fmt: skip
     assert list(packed) == [f"{NAME}/{name}" for name in names]
     unchanged = [name for name in names if "ipynb" not in name]
