@@ -1,12 +1,20 @@
 """Hygiene of the notebooks: complete, executed in order, and in agreement with the library."""
 
 import ast
+import io
 import re
 import statistics
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+
+from benchmarks import notebooks as benchmark
+from pix2pix_lib import plots
+from pix2pix_lib.facades import facade_tensors
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -99,7 +107,26 @@ def test_every_picture_says_in_words_what_it_shows(path):
 
 @each_notebook
 def test_notebook_is_small(path):
-    assert path.stat().st_size < 1_500_000
+    assert path.stat().st_size < 2_000_000
+
+
+def test_stored_pictures_are_near_the_shown_ones_and_keep_the_colours_of_label_maps():
+    labels, photos = (
+        torch.stack(side) for side in zip(*map(facade_tensors, range(6)), strict=True)
+    )
+    shown = plots.to_png(plots.samples(labels, photos, photos))
+    stored = benchmark.coarser_png(shown)
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in (shown, stored)
+    )
+    assert len(stored) < 0.8 * len(shown)
+    assert abs(before.astype(int) - after).max() <= 4
+    colours, counts = np.unique(before.reshape(-1, 3), axis=0, return_counts=True)
+    for colour in colours[counts >= 64]:
+        is_colour = (before == colour).all(-1)
+        assert (after[is_colour] == colour).all()
+    few = plots.to_png(plots.image_grid([list(labels)]))
+    assert benchmark.coarser_png(few) == few
 
 
 @each_notebook
