@@ -116,14 +116,20 @@ class Engine:
 PLAIN = Engine()
 
 
-def fast_engine(precision: str, device: torch.device, batch_size: int = 1) -> Engine:
-    """Return the fastest eager engine that is known for a precision on a device."""
+def fast_engine(
+    precision: str, device: torch.device, batch_size: int = 1, norm: str = "batch"
+) -> Engine:
+    """Return the fastest eager engine that is known for a precision on a device.
+
+    Args:
+        norm: that of the generator. Instance and group norm bring each map back from channels-last
+            memory, which costs a CPU more than it saves (`python -m benchmarks.step --layouts`).
+    """
     cuda, cpu = device.type == "cuda", device.type == "cpu"
+    channels_last = cuda or (cpu and norm not in ("instance", "group"))
     # An fp16 scaler decides in Python, at every step: no graph.
     graph = cuda and precision != "fp16" and batch_size <= GRAPH_BATCH
-    return Engine(
-        precision, channels_last=cuda or cpu, fused=cuda or cpu, matmul_small_maps=cpu, graph=graph
-    )
+    return Engine(precision, channels_last, fused=cuda or cpu, matmul_small_maps=cpu, graph=graph)
 
 
 def choose_engine(
@@ -148,7 +154,7 @@ def choose_engine(
     reason = "as asked for"
     if precision == "auto" and device.type == "cpu":
         seconds = {
-            name: _probe(config, fast_engine(name, device, config.batch_size), trainer_factory)
+            name: _probe(config, engine_for(config, name, device), trainer_factory)
             for name in ("float32", "bf16")
         }
         precision, reason = faster_precision(**seconds)
@@ -159,7 +165,12 @@ def choose_engine(
             f"fp16 needs a GPU for its loss scaling; got device {device}: "
             f"choose auto, bf16 or float32"
         )
-    return fast_engine(precision, device, config.batch_size), reason
+    return engine_for(config, precision, device), reason
+
+
+def engine_for(config: TrainConfig, precision: str, device: torch.device) -> Engine:
+    """Return the fast engine for a config's batch size and norm."""
+    return fast_engine(precision, device, config.batch_size, config.norm)
 
 
 def hardware_precision(device: torch.device) -> tuple[str, str]:

@@ -260,6 +260,14 @@ def test_precision_of_a_gpu_follows_its_capability(capability, precision, monkey
     assert chosen == precision and f"{capability[0]}.{capability[1]}" in reason
 
 
+@pytest.mark.parametrize(("norm", "last"), [("batch", True), ("none", True), ("instance", False)])
+def test_channels_last_memory_is_for_norms_that_keep_it_on_a_cpu(norm, last):
+    config = replace(CONFIG, norm=norm, disc_norm=norm)
+    for precision in ("float32", "bf16"):
+        engine, _ = choose_engine(config, CPU, make_trainer, precision)
+        assert engine.channels_last is last
+
+
 @pytest.mark.parametrize(
     ("float32", "bf16", "precision", "ratio"),
     [(1.0, 0.5, "bf16", "2.0"), (1.0, 0.95, "float32", "1.1"), (0.6, 2.0, "float32", "0.3")],
