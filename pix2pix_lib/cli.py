@@ -52,13 +52,23 @@ def run_command(command: Callable[[argparse.Namespace], int], arguments: argpars
     try:
         return command(arguments)
     except KeyboardInterrupt as error:
-        line = "; ".join(["interrupted", *map(str, error.args)])
+        line = "; ".join(["interrupted", *_words_of(error)])
         return _report(error, line, 130, debug)
     except USER_ERRORS as error:
         text = " ".join(str(error).split()) or "out of memory"  # MemoryError has no text
         return _report(error, f"error: {text}", 2, debug)
     finally:
         close_bars()
+
+
+def _words_of(error: BaseException | None) -> list[str]:
+    """Return what an interruption says; a second one, while the first is dealt with, says nothing.
+
+    Under torchrun there are two: Ctrl-C reaches each process, and torchrun passes it on.
+    """
+    while error is not None and not (isinstance(error, KeyboardInterrupt) and error.args):
+        error = error.__context__
+    return [] if error is None else [str(word) for word in error.args]
 
 
 def _report(error: BaseException, line: str, status: int, debug: bool) -> int:

@@ -322,6 +322,19 @@ def test_error_under_a_progress_bar_begins_a_line_of_its_own(error, status, line
     assert "making facades" in errors and errors.endswith(f"\n{line}\n")
 
 
+def test_second_interruption_does_not_hide_what_the_first_one_says(capsys):
+    """Torchrun passes on the Ctrl-C that each process has had already."""
+
+    def command(arguments):
+        try:
+            raise KeyboardInterrupt("the finished epochs are kept")
+        finally:
+            raise KeyboardInterrupt
+
+    assert run_command(command, None) == 130
+    assert capsys.readouterr().err == "interrupted; the finished epochs are kept\n"
+
+
 def test_wrong_flag_waits_for_nothing_that_is_slow_to_import():
     program = (
         "import sys\nfrom pix2pix_lib import train\nassert train.main(['--epochs', '0']) == 2\n"
