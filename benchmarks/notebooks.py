@@ -21,6 +21,7 @@ from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
 from pix2pix_lib.devices import describe_device, pick_device
+from pix2pix_lib.plots import colours_of, encode_png
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 METADATA = {
@@ -107,16 +108,13 @@ def shrink_pictures(notebook: nbformat.NotebookNode) -> None:
 def coarser_png(png: bytes) -> bytes:
     """Return a PNG whose rare colours are rounded; those of labels, text and areas stay exact."""
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-    values = pixels @ (1 << np.array([16, 8, 0]))  # (H, W, 3) -> (H, W)
-    colours, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    colours, indices, counts = colours_of(pixels)
     if len(colours) <= 256:  # a palette of them makes it small already
         return png
-    is_rare = (counts < COMMON)[places.reshape(values.shape)]
+    is_rare = (counts < COMMON)[indices]
     rounded = np.minimum((pixels.astype(int) + 4) // 8 * 8, 255)
-    buffer = io.BytesIO()
     coarser = np.where(is_rare[..., None], rounded, pixels).astype(np.uint8)
-    Image.fromarray(coarser).save(buffer, "png", optimize=True)
-    return min(buffer.getvalue(), png, key=len)
+    return min(encode_png(Image.fromarray(coarser)), png, key=len)
 
 
 if __name__ == "__main__":

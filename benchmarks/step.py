@@ -99,11 +99,11 @@ def names_for(device: torch.device, compiled: bool) -> list[str]:
     return names + (["bf16 compiled"] if compiled else [])
 
 
-def time_step(variant: Variant, device: torch.device) -> float:
+def time_step(step: Callable[[], object], device: torch.device) -> float:
     """Return the seconds of one step."""
     synchronize(device)
     start = time.perf_counter()
-    variant.run()
+    step()
     synchronize(device)
     return time.perf_counter() - start
 
@@ -148,7 +148,7 @@ def compare(
     warm_up = 1 if device.type == "cpu" else 10
     for turn in range(warm_up + rounds):
         for variant in variants:
-            took = time_step(variant, device)
+            took = time_step(variant.run, device)
             if turn >= warm_up:
                 seconds[variant.name].append(took)
     flops = step_flops(replace(PAPER, batch_size=batch), make_trainer)
@@ -213,7 +213,7 @@ def print_data_wait(device: torch.device, steps: int = 20) -> None:
 
 
 def print_layouts(device: torch.device, rounds: int = 5) -> None:
-    """Print how channels-last memory compares with torch's default, with batch and instance norm.
+    """Print how channels-last memory compares with torch's default, with each kind of norm.
 
     The networks are half as wide as the paper's; a number above 1 speaks for channels-last.
     """
@@ -223,24 +223,26 @@ def print_layouts(device: torch.device, rounds: int = 5) -> None:
         "paper (batch norm)": system_config("paper", **narrow),
         "upsample4x4 (instance)": system_config("upsample4x4", **narrow),
         "cyclegan (instance)": system_config("cyclegan", blocks=3, **narrow | small),
+        "lesson (group)": TrainConfig(norm="group", disc_norm="group", **narrow),
     }
     for name, config in configs.items():
         for precision in ("float32", "bf16"):
-            steps = [
-                step_with(config, device, replace(fast_engine(precision, device), **layout))
-                for layout in ({"channels_last": False}, {"channels_last": True})
+            engines = [
+                replace(fast_engine(precision, device), channels_last=last)
+                for last in (False, True)
             ]
-            seconds = [[step() for step in steps] for _ in range(rounds + 1)][1:]
+            steps = [step_of(config, device, engine) for engine in engines]
+            seconds = [[time_step(step, device) for step in steps] for _ in range(rounds + 1)][1:]
             default, last = (min(each) for each in zip(*seconds, strict=True))
             print(f"{name}, {precision}: channels-last {default / last:.2f} times as fast")
 
 
-def step_with(config: TrainConfig, device: torch.device, engine: Engine) -> Callable[[], float]:
-    """Return a function that makes one step on random images and returns its seconds."""
+def step_of(config: TrainConfig, device: torch.device, engine: Engine) -> Callable[[], object]:
+    """Return a function that makes one step of a config's networks on random images."""
     trainer = trainer_factory(config)(config, device, engine)
     shape = config.batch_size, 3, config.image_size, config.image_size
     images = [engine.to_memory_format(torch.rand(shape, device=device) * 2 - 1) for _ in range(2)]
-    return lambda: time_step(Variant("", torch.float32, lambda: trainer.step(*images)), device)
+    return lambda: trainer.step(*images)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -152,10 +153,10 @@ def choose_engine(
     """
     check_choice("precision", precision, PRECISIONS)
     reason = "as asked for"
+    fast = partial(fast_engine, device=device, batch_size=config.batch_size, norm=config.norm)
     if precision == "auto" and device.type == "cpu":
         seconds = {
-            name: _probe(config, engine_for(config, name, device), trainer_factory)
-            for name in ("float32", "bf16")
+            name: _probe(config, fast(name), trainer_factory) for name in ("float32", "bf16")
         }
         precision, reason = faster_precision(**seconds)
     elif precision == "auto":
@@ -165,12 +166,7 @@ def choose_engine(
             f"fp16 needs a GPU for its loss scaling; got device {device}: "
             f"choose auto, bf16 or float32"
         )
-    return engine_for(config, precision, device), reason
-
-
-def engine_for(config: TrainConfig, precision: str, device: torch.device) -> Engine:
-    """Return the fast engine for a config's batch size and norm."""
-    return fast_engine(precision, device, config.batch_size, config.norm)
+    return fast(precision), reason
 
 
 def hardware_precision(device: torch.device) -> tuple[str, str]:

@@ -60,7 +60,7 @@ def show(figure: Figure, alt: str) -> None:
 
 def show_picture(picture: Image.Image, alt: str) -> None:
     """Show a Pillow image as `show` shows a figure."""
-    _display_png(_compress(picture), alt)
+    _display_png(encode_png(picture), alt)
 
 
 def _display_png(png: bytes, alt: str) -> None:
@@ -81,26 +81,36 @@ def to_png(figure: Figure) -> bytes:
     """Return a figure as PNG, in its exact colours."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return _compress(Image.open(buffer))
+    return encode_png(Image.open(buffer))
 
 
-def _compress(picture: Image.Image) -> bytes:
+def encode_png(picture: Image.Image) -> bytes:
     """Return an opaque picture as PNG without loss; one of few colours gets a palette of them.
 
     A palette fitted to many colours would make photos three times smaller, but give skies grain and
     the classes of label maps each other's colours.
     """
     pixels = np.asarray(picture.convert("RGB"))
-    values = pixels @ (1 << np.array([16, 8, 0]))  # (H, W, 3) -> (H, W)
-    colours, indices = np.unique(values, return_inverse=True)
+    colours, indices, _ = colours_of(pixels)
     if len(colours) <= 256:
-        picture = Image.fromarray(indices.reshape(values.shape).astype(np.uint8), "P")
+        picture = Image.fromarray(indices.astype(np.uint8), "P")
         picture.putpalette((colours[:, None] >> np.array([16, 8, 0]) & 255).ravel().tolist())
     else:
         picture = Image.fromarray(pixels)
     buffer = io.BytesIO()
     picture.save(buffer, "png", optimize=True)
     return buffer.getvalue()
+
+
+def colours_of(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the colours of an (H, W, 3) uint8 picture, where they occur, and how often.
+
+    Each of the n colours is one number, 65536 red + 256 green + blue; the second array, (H, W),
+    has the index of each pixel's colour, and the third, (n,), the number of its pixels.
+    """
+    values = pixels @ (1 << np.array([16, 8, 0]))
+    colours, indices, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return colours, indices.reshape(values.shape), counts
 
 
 def alt_metadata(alt: str) -> dict:

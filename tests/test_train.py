@@ -20,7 +20,7 @@ from pix2pix_lib import facades, systems, train
 from pix2pix_lib.checkpoints import load_generator, read_checkpoint, save_checkpoint
 from pix2pix_lib.config import TrainConfig, system_config
 from pix2pix_lib.cyclegan import make_cyclegan
-from pix2pix_lib.engine import engine_for
+from pix2pix_lib.engine import choose_engine
 from pix2pix_lib.history import read_history
 from pix2pix_lib.run_folder import RunFolder
 from pix2pix_lib.training import StepRecord, make_trainer
@@ -516,7 +516,7 @@ def test_cyclegan_resumes_exactly_from_the_command_line(two_folders, tmp_path):
     assert train.main([*command, "--out", str(tmp_path / "whole")]) == 0
     whole = read_checkpoint(tmp_path / "whole" / "checkpoints" / "last.pt")
     config = TrainConfig(**whole["config"])
-    engine = engine_for(config, "float32", torch.device("cpu"))  # that of the command
+    engine, _ = choose_engine(config, torch.device("cpu"), make_cyclegan, "float32")
     first = make_cyclegan(config, engine=engine)
     data, _, _ = train.load_datasets(two_folders, "auto", first.config, torch.device("cpu"))
     for _ in first.run_epoch(data):
