@@ -1,10 +1,17 @@
 """Fixtures that several test modules share."""
 
+import signal
+
 import pytest
 import torch
 from torch.utils.data import TensorDataset
 
 from pix2pix_lib.config import TrainConfig
+
+# A shell starts its background jobs with Ctrl-C ignored, and what they start inherits that: tests
+# that interrupt a process would wait for it for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
