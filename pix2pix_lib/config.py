@@ -20,6 +20,7 @@ CYCLES = ("both", "forward", "backward", "none")
 # refused.
 FIXED_BY_SYSTEM = (
     "generator", "depth", "norm", "dropout", "skips", "upsampling", "disc_norm", "disc_layers",
+    "conditional",
 )  # fmt: skip
 AT_LEAST_ONE = (
     "image_size", "base_channels", "disc_channels", "epochs", "batch_size", "blocks",
@@ -77,6 +78,9 @@ class TrainConfig:
     disc_norm: str = _option("batch", "normalisation in the discriminator", NORMS)
     disc_layers: int = _option(
         3, "stride-2 layers of the discriminator: 0 1 2 3 4 5 see 1 16 34 70 142 286 pixels"
+    )
+    conditional: bool = _option(
+        True, "show the discriminator the input too; without it, any real-looking image passes"
     )
 
     objective: str = _option("vanilla", "adversarial objective", OBJECTIVES)
@@ -241,13 +245,13 @@ def make_generator(config: TrainConfig) -> UNet | ResNetGenerator:
 
 
 def make_discriminator(config: TrainConfig) -> PatchDiscriminator:
-    """Return a new patch discriminator, conditioned on the input, as the config describes it.
+    """Return a new patch discriminator as the config describes it.
 
     For CycleGAN it judges an image of the target's domain alone.
     """
     if config.is_study_system:
         return _make_system(config)[1]
-    condition = 0 if config.is_unpaired else config.in_channels
+    condition = config.in_channels if config.conditional and not config.is_unpaired else 0
     return PatchDiscriminator(
         condition + config.out_channels,
         base_channels=config.disc_channels,

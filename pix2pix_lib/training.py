@@ -56,8 +56,8 @@ class Pix2PixTrainer(Trainer):
         """Teach D to tell real_b from fake_b, given real_a; returns D's loss, detached."""
         if self.config.lambda_gan == 0:
             return self._zero()
-        real_logits = self.run("discriminator", real_a, real_b)
-        fake_logits = self.run("discriminator", real_a, fake_b.detach())  # no gradient beyond
+        real_logits = self.judge(real_a, real_b)
+        fake_logits = self.judge(real_a, fake_b.detach())  # no gradient beyond
         loss_d = 0.5 * discriminator_loss(real_logits, fake_logits, self.config.objective)
         self._backward_and_step(self.optimizer_d, loss_d)
         return loss_d.detach()
@@ -72,12 +72,17 @@ class Pix2PixTrainer(Trainer):
         with self._frozen_discriminators():
             loss_g_gan = self._zero()
             if self.config.lambda_gan > 0:
-                fake_logits = self.run("discriminator", real_a, fake_b)
+                fake_logits = self.judge(real_a, fake_b)
                 loss_g_gan = generator_loss(fake_logits, self.config.objective)
             loss_g_l1 = pixel_loss(fake_b, real_b, self.config.pixel_loss)
             loss_g = self.config.lambda_gan * loss_g_gan + self.config.lambda_l1 * loss_g_l1
             self._backward_and_step(self.optimizer_g, loss_g)
         return loss_g_gan.detach(), loss_g_l1.detach()
+
+    def judge(self, real_a: Tensor, image: Tensor) -> Tensor:
+        """Return D's patch logits for an image, given the input unless D is unconditional."""
+        images = (real_a, image) if self.config.conditional else (image,)
+        return self.run("discriminator", *images)
 
     def translate(self, real_a: Tensor) -> Tensor:
         """Return fake_b for a batch of inputs: see `inference.translate`."""

@@ -79,8 +79,8 @@ def test_pixels_are_the_same_everywhere():
     for pair in [*(make_pair(seed, 64) for seed in range(24)), make_pair(7, 256, photo_seed=3)]:
         digest.update(pair.classes.tobytes())
         digest.update(pair.photo.tobytes())
-    expected = "4965ad6bfaba00a8bc9e0eed3efe484f78ff0d950dea539b7501232064edabd2"
-    assert (FACADES_VERSION, digest.hexdigest()) == (1, expected)
+    expected = "e5f71df7b7c48c0f334927346b9a73ec71da62630e9a22869d3e8b9dacf0e727"
+    assert (FACADES_VERSION, digest.hexdigest()) == (2, expected)
 
 
 def test_drawing_leaves_the_callers_random_numbers_alone():
@@ -309,8 +309,8 @@ def test_pixels_of_the_night_are_the_same_everywhere():
     nights = [make_styled(seed, 64, "night") for seed in range(24)]
     for night in [*nights, make_styled(7, 256, "night")]:
         digest.update(night.tobytes())
-    expected = "022bfbb0364abd3e00d95b7c5fda787541fa40cdda38699d8f86b07b9e6f35fa"
-    assert (FACADES_VERSION, digest.hexdigest()) == (1, expected)
+    expected = "7e8aceb497e03de0b290d4c4687e7f3e3dcc6725c1ab004dde3a53db044ead08"
+    assert (FACADES_VERSION, digest.hexdigest()) == (2, expected)
     assert make_styled(5, 64, "night").tobytes() == make_styled(5, 64, "night").tobytes()
 
 
@@ -351,7 +351,7 @@ def test_day_and_night_are_told_apart_at_once(size):
 def test_light_falls_on_what_surrounds_a_lamp():
     """Walls are brighter next to a lit window, and nothing unlit is brighter than by day."""
     gains = []
-    for seed in range(20):
+    for seed in range(30):
         classes = make_classes(seed, 128)
         day, night = (view(seed, 128, style).astype(float).mean(axis=2) for style in STYLES)
         lamps = np.isin(classes, (WINDOW, SHOP)) & (warmth(view(seed, 128, "night")) > 60)

@@ -189,7 +189,7 @@ def _sky(dice: Dice, size: int) -> np.ndarray:
     picture = np.broadcast_to(_mix(top, horizon, down), (size, size, 3))
     hills = _smooth_noise(dice, size, 7, 3) * 2 + _smooth_noise(dice, size, 16, 8)
     hills += _smooth_noise(dice, size, 36, 22) // 2
-    cover = np.clip((hills - dice.between(300, 600)) * dice.between(1, 2), 0, 230)
+    cover = np.clip((hills - dice.between(300, 600)) * dice.between(1, 5), 0, 230)
     return _mix(picture, cloud, cover[:, :, None])
 
 
@@ -281,9 +281,13 @@ class _Canvas:
         self.rooms.append(kind)
         self.room[rect.area] = len(self.rooms)
 
-    def stripes(self, rect: Rect, period: int, change: int) -> None:
-        """Make every `period`-th row of a box brighter by `change`, from its second row on."""
-        self.colour[rect.top + 1 : rect.bottom : period, rect.left : rect.right] += change
+    def stripes(self, rect: Rect, period: int, change: int, phase: int = 0) -> None:
+        """Make every `period`-th row of a box brighter by `change`, from its second row on.
+
+        `phase`, in percent of the period, moves them down.
+        """
+        first = rect.top + 1 + period * phase // 100
+        self.colour[first : rect.bottom : period, rect.left : rect.right] += change
 
 
 def _bars(count: int, length: int, thick: int) -> Iterator[tuple[int, int]]:
@@ -296,10 +300,10 @@ def _bars(count: int, length: int, thick: int) -> Iterator[tuple[int, int]]:
 def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
     """Return a painter of windows.
 
-    They have a frame with muntins, set back from the wall, and panes that reflect, are lit, or show
-    curtains.
+    They have a frame with muntins in a hole of the wall, and panes that reflect, are lit, or show
+    curtains. How far the frame is from the edges of the hole differs from window to window.
     """
-    frame = dice.tint(JOINERY)
+    frame, reveal = dice.tint(JOINERY), dice.tint(((120, 112, 104), (84, 80, 78), (176, 168, 156)))
     lit = dice.tint(((250, 210, 130), (246, 226, 170)))
     upright, transom = dice.pick(((1, 40), (1, 33), (1, 50), (0, 50), (2, 35), (1, 0), (2, 0)))
     thick = canvas.pixels(9)
@@ -313,11 +317,16 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
             dice.chance(lit_percent), dice.chance(curtained), dice.between(-26, 30)
         )  # fmt: skip
         style, reach = dice.pick(("sides", "sides", "sheer", "top", "left")), dice.between(20, 36)
+        aside, higher = dice.between(-14, 14), dice.between(-12, 12)  # where its bars are, in %
+        gaps = [dice.between(0, 18) * canvas.size // GRID for _ in range(4)]
         # Even if it is too small for panes, so that all sizes count the same rooms.
         canvas.open_room(rect, WINDOW)
         if rect.height < 3 or rect.width < 3:
             canvas.fill(rect, np.array((60, 70, 80)))
             return
+        hole, rect = rect, _set_in(rect, gaps)
+        canvas.fill(hole, reveal, -8)
+        canvas.room[rect.area] = len(canvas.rooms)
         y, x = y * (canvas.size - rect.height) >> 8, x * (canvas.size - rect.width) >> 8
         pane = glass[y : y + rect.height, x : x + rect.width] + dim
         if is_lit:
@@ -334,15 +343,24 @@ def _window_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
             Rect(rect.top, edge.right, rect.bottom, rect.right),
         ):
             canvas.fill(outer, frame, -14)
+        slide = rect.width * aside // 100
         for start, stop in _bars(upright, rect.width, thick):
-            canvas.fill(rect.inner(0, start, rect.height, stop), frame, -16)
+            canvas.fill(rect.inner(0, start + slide, rect.height, stop + slide), frame, -16)
         if transom and rect.height > 6 * thick:
-            start = rect.height * transom // 100
+            start = rect.height * (transom + higher) // 100
             canvas.fill(rect.inner(start, 0, start + thick, rect.width), frame, -16)
         if canvas.size * 9 < GRID:  # muntins thinner than a pixel hide no room
             canvas.room[edge.area] = len(canvas.rooms)
 
     return paint
+
+
+def _set_in(rect: Rect, gaps: list[int]) -> Rect:
+    """Return a box with gaps at the top, left, bottom and right, if most of it is left."""
+    top, left, bottom, right = gaps
+    if 4 * (top + bottom) > rect.height or 4 * (left + right) > rect.width:
+        return rect
+    return rect.inner(top, left, rect.height - bottom, rect.width - right)
 
 
 def _hang_cloth(canvas: _Canvas, rect: Rect, cloth: np.ndarray, style: str, reach: int) -> None:
@@ -414,7 +432,7 @@ def _band_painter(
     In `toothed` of 100 buildings they have dentils.
     """
     tone, relief = trim + dice.between(-14, 14), dice.between(*reliefs)
-    teeth, groove = dice.chance(toothed), dice.chance(50)
+    teeth, groove, phase = dice.chance(toothed), dice.chance(50), dice.between(0, 23)
 
     def paint(part: Part, rect: Rect) -> None:
         framed = part.role == "frame"
@@ -428,18 +446,18 @@ def _band_painter(
         if groove and rect.height >= 5 * line:
             canvas.colour[rect.inner(2 * line, 0, 3 * line, rect.width).area] -= 24
         if teeth and rect.height >= 4 * line:
-            _cut_teeth(canvas, rect, tone)
+            _cut_teeth(canvas, rect, tone, phase)
 
     return paint
 
 
-def _cut_teeth(canvas: _Canvas, rect: Rect, tone: np.ndarray) -> None:
+def _cut_teeth(canvas: _Canvas, rect: Rect, tone: np.ndarray, phase: int) -> None:
     """Cut dentils into the lower half of a band.
 
-    Every other piece of 12 units is set back and darker.
+    Every other piece of 12 units is set back and darker; `phase`, in units, shifts them.
     """
     step = canvas.pixels(12)
-    gaps = (np.arange(rect.left, rect.right) // step) % 2 == 1
+    gaps = ((np.arange(rect.left, rect.right) + canvas.pixels(phase)) // step) % 2 == 1
     lower = slice(rect.top + rect.height // 2, rect.bottom - 1)
     canvas.colour[lower, rect.left : rect.right][:, gaps] = tone - 44
     canvas.height[lower, rect.left : rect.right][:, gaps] = 4
@@ -482,12 +500,13 @@ def _balcony_painter(canvas: _Canvas, dice: Dice, trim: np.ndarray) -> Painter:
             back, share = (plate, 236) if style == "plates" else (np.array((176, 204, 210)), 110)
         else:
             back, share = np.array((24, 24, 28)), 96
+        phase = dice.between(0, 99)
         canvas.colour[railing.area] = _mix(canvas.colour[railing.area], back, np.int32(share))
         canvas.height[railing.area] = 40 if style == "plates" else -6
         if style == "plates":
             canvas.room[railing.area] = 0
         thick, period = canvas.pixels(bar), canvas.pixels(bar) + canvas.pixels(gap)
-        bars = (np.arange(rect.width) % period) < thick
+        bars = ((np.arange(rect.width) + period * phase // 100) % period) < thick
         canvas.colour[railing.area][:, bars] = rail_colour
         canvas.height[railing.area][:, bars] = 44
         canvas.room[railing.area][:, bars] = 0
@@ -504,18 +523,18 @@ def _blind_painter(canvas: _Canvas, dice: Dice) -> Painter:
     roller = dice.tint(
         ((206, 200, 186), (176, 178, 176), (150, 128, 100), (196, 170, 90), (140, 154, 150))
     )
-    period = canvas.pixels(20)
+    period, phase = canvas.pixels(20), dice.between(0, 99)
 
     def paint(part: Part, rect: Rect) -> None:
         if part.role == "roller":
             canvas.fill(rect, roller, -10)
-            canvas.stripes(rect, max(2, period * 2 // 3), -26)
+            canvas.stripes(rect, max(2, period * 2 // 3), -26, phase)
             return
         canvas.fill(rect, shutter, 10)
         edge = canvas.pixels(6)
         leaf = rect.inner(edge, edge, rect.height - edge, rect.width - edge)
         canvas.fill(leaf, shutter - 10, 6)
-        canvas.stripes(leaf, max(2, period), -34)
+        canvas.stripes(leaf, max(2, period), -34, phase)
         canvas.fill(rect.inner(rect.height // 2, 0, rect.height // 2 + edge, rect.width), shutter)
 
     return paint
@@ -583,7 +602,7 @@ def _shop_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
         pale = np.array((240, 236, 224)) if int(sign.sum()) < 480 else np.array((60, 40, 40))
         shine = dice.between(20, 110)
         goods = [(dice.between(4, 92), dice.between(12, 40), dice.tint(GOODS)) for _ in range(9)]
-        letters = dice.bytes(64)
+        letters, phase = dice.bytes(64), dice.between(0, 47)
         canvas.fill(rect, frame, -6)
         top, plinth = rect.height * (32 if awning else 20) // 100, rect.height * 90 // 100
         show = rect.inner(rect.height * 20 // 100, 0, plinth, rect.width)
@@ -602,16 +621,21 @@ def _shop_painter(canvas: _Canvas, dice: Dice, glass: np.ndarray) -> Painter:
         ):  # fmt: skip
             canvas.fill(show.inner(0, start, show.height, stop), frame, -12)
         if awning:
-            _stretch_awning(canvas, rect.inner(0, 0, top, rect.width), sign, pale)
+            _stretch_awning(canvas, rect.inner(0, 0, top, rect.width), sign, pale, phase)
         else:
             _letter_sign(canvas, rect.inner(0, 0, top, rect.width), sign, pale, letters)
 
     return paint
 
 
-def _stretch_awning(canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.ndarray) -> None:
-    """Paint a striped awning, which comes forward towards its lower edge."""
-    stripe = np.arange(rect.width) // canvas.pixels(24) % 2 == 1
+def _stretch_awning(
+    canvas: _Canvas, rect: Rect, colour: np.ndarray, pale: np.ndarray, phase: int
+) -> None:
+    """Paint a striped awning, which comes forward towards its lower edge.
+
+    `phase`, in units, shifts its stripes.
+    """
+    stripe = (np.arange(rect.width) + canvas.pixels(phase)) // canvas.pixels(24) % 2 == 1
     canvas.fill(rect, colour + 16)
     canvas.colour[rect.area][:, stripe] = pale - 10
     canvas.height[rect.area] = (10 + 50 * np.arange(rect.height) // max(1, rect.height))[:, None]
@@ -725,6 +749,26 @@ def _paint_ground(canvas: _Canvas, dice: Dice, ground: int) -> None:
     canvas.colour[kerb : kerb + canvas.pixels(7)] = stone + 26
     contact = canvas.pixels(8)
     canvas.colour[ground : ground + contact] -= 30
+
+
+def _paint_ivy(canvas: _Canvas, dice: Dice, wall: np.ndarray, base: int) -> None:
+    """Let ivy grow up the wall of some buildings, (S, S) bool; most of it near the ground.
+
+    It leaves windows and ornaments free, so that it never hides what the labels say.
+    """
+    if not dice.chance(35):
+        return
+    size = canvas.size
+    green = dice.tint(((58, 92, 48), (84, 112, 56), (104, 108, 50), (122, 70, 48)))
+    reach = _smooth_noise(dice, size, 1, 6)[0] * 2 + _smooth_noise(dice, size, 1, 40)[0] // 2
+    tall = (reach - dice.between(260, 420)) * dice.between(2, 3) * size // GRID
+    rows = np.arange(size, dtype=np.int32)[:, None]
+    thin = _smooth_noise(dice, size, 60, 60) + _smooth_noise(dice, size, 24, 24) // 2
+    edge = np.clip(base - rows - tall + size // 8, 0, size // 8)  # 0 within, more towards its top
+    leaves = wall & (edge * 8 < size) & (thin > 90 + edge * 1600 // size)
+    tone = green + ((_smooth_noise(dice, size, 90, 90) - 128) // 2)[:, :, None]
+    canvas.colour[leaves] = tone[leaves]
+    canvas.height[leaves] = 9
 
 
 def _shadow(height: np.ndarray, side: int, reach: int) -> np.ndarray:
@@ -865,6 +909,7 @@ def paint_photo(
     painters = _painters(canvas, dice, pixel(plan.base, size))
     for part in plan.parts:
         painters[part.kind](part, part_rect(part, size))
+    _paint_ivy(canvas, dice, classes == FACADE, ground)
     light, background = _light(canvas, dice), classes == BACKGROUND
     if night is not None:
         _fall_of_night(canvas, night, background & (np.arange(size) < ground)[:, None])

@@ -1,0 +1,214 @@
+"""Train the zoo: the networks that the paper's tables 1 to 3 compare, on procedural facades.
+
+    python -m benchmarks.zoo              every model with every seed, one after the other
+    python -m benchmarks.zoo l1 l1_cgan   only these
+    python -m benchmarks.zoo --seeds 1    only with the first seed
+    python -m benchmarks.zoo --ship       write the scores, and the networks of the first seed
+
+All learn from the same pairs, for the same number of steps, and differ in one thing each. After
+every epoch a segmenter reads what each makes of held-out label maps. State and scores are kept in
+runs/zoo: the same command goes on after an interruption, and two calls at once share the work. All
+of it takes about ten hours of one core.
+"""
+
+import argparse
+import csv
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint, save_generator
+from pix2pix_lib.config import TrainConfig
+from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.engine import fast_engine
+from pix2pix_lib.evaluation import confusion_matrices, fcn_score, pixel_l1
+from pix2pix_lib.facades import default_dataset, facade_tensors, make_classes, split_seeds
+from pix2pix_lib.files import replacing
+from pix2pix_lib.inference import translate
+from pix2pix_lib.progress import make_bar
+from pix2pix_lib.segmenter import load_segmenter
+from pix2pix_lib.training import make_trainer
+
+ROOT = Path(__file__).parent.parent
+RUN = ROOT / "runs" / "zoo"
+SHIPPED = ROOT / "data" / "weights" / "zoo"
+SCORES = SHIPPED / "scores.csv"
+SEEDS = 3
+FACADES, HELD_OUT = 2000, 100
+# The paper's recipe with a quarter of its channels, for 128x128; 8 epochs are 16,000 steps.
+COMMON = {"base_channels": 16, "disc_channels": 16, "lr": 2e-4, "epochs": 8}
+MODELS = {  # what differs
+    # Table 1: the losses
+    "l1": {"lambda_gan": 0.0},
+    "gan": {"lambda_l1": 0.0, "conditional": False},
+    "cgan": {"lambda_l1": 0.0},
+    "l1_gan": {"conditional": False},
+    "l1_cgan": {},  # also the 70x70 patches of table 3, and the U-Net of table 2
+    # Table 2: an encoder-decoder instead of the U-Net
+    "encoder_decoder_l1": {"lambda_gan": 0.0, "skips": False},
+    "encoder_decoder_l1_cgan": {"skips": False},
+    # Table 3: the patches that the discriminator sees
+    "patch_1": {"disc_layers": 0},
+    "patch_16": {"disc_layers": 1},
+    "patch_34": {"disc_layers": 2},
+    "patch_142": {"disc_layers": 4},
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: a model with a seed."""
+
+    model: str
+    seed: int
+
+    @property
+    def config(self) -> TrainConfig:
+        return TrainConfig(**COMMON, **MODELS[self.model], seed=self.seed)
+
+    @property
+    def folder(self) -> Path:
+        return RUN / f"{self.model}-{self.seed}"
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / "scores.csv"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=", ".join(MODELS))
+    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"default: {SEEDS}")
+    parser.add_argument("--ship", action="store_true", help="write data/weights/zoo")
+    arguments = parser.parse_args(argv)
+    if unknown := set(arguments.models) - set(MODELS):
+        parser.error(f"no such model: {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
+    jobs = [
+        Job(model, seed) for seed in range(arguments.seeds) for model in arguments.models or MODELS
+    ]
+    if arguments.ship:
+        ship()
+        return 0
+    try:
+        for job in jobs:
+            job.folder.mkdir(parents=True, exist_ok=True)
+            with suppress(Timeout), FileLock(job.folder / "lock", timeout=0):  # else another has it
+                train(job)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr)
+        return 130
+    return 0
+
+
+def train(job: Job) -> None:
+    """Run the epochs that are left, and note the scores after each."""
+    trainer = make_trainer(job.config, "cpu", fast_engine("bf16", torch.device("cpu")))
+    last = job.folder / "last.pt"
+    if last.is_file():
+        load_checkpoint(last, trainer)
+    if trainer.epoch == job.config.epochs:
+        return
+    pairs, test = training_pairs(), HeldOut()
+    while trainer.epoch < job.config.epochs:
+        bar = make_bar(len(pairs), f"{job.model}, seed {job.seed}, epoch {trainer.epoch + 1}")
+        for record in trainer.run_epoch(pairs):
+            bar.update()
+            if record.step % 50 == 0:
+                bar.set_postfix_str(record.summary())
+        bar.close()
+        row = {"model": job.model, "seed": job.seed, "step": trainer.steps}
+        row |= test.scores(trainer.generator)
+        rows = [old for old in read_scores(job.scores) if int(old["step"]) < trainer.steps]
+        write_scores(job.scores, [*rows, row])
+        save_checkpoint(last, trainer)
+
+
+def training_pairs() -> PairedDataset:
+    """Return the pairs that all learn from, which are drawn into runs/zoo on first use."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    with FileLock(RUN / "pairs.lock"):
+        folder = default_dataset(RUN, 128, FACADES, 0)
+    return PairedDataset(find_pairs(folder, "train"), direction="BtoA", size=128, jitter=True,
+                         in_memory=True)  # fmt: skip
+
+
+class HeldOut:
+    """Facades of the test split, and the segmenter that reads what is made of their label maps."""
+
+    def __init__(self, count: int = HELD_OUT):
+        seeds = split_seeds("test", count)
+        pairs = [facade_tensors(seed) for seed in seeds]
+        self.labels, self.photos = (torch.stack(side) for side in zip(*pairs, strict=True))
+        classes = [torch.from_numpy(make_classes(seed, 128)).long() for seed in seeds]
+        self.classes = torch.stack(classes)
+        self.segmenter = load_segmenter()
+
+    def scores(self, generator: torch.nn.Module) -> dict[str, float]:
+        """Return the FCN-score and the L1 distance of a generator."""
+        fakes = translate(generator, self.labels)
+        score = fcn_score(confusion_matrices(self.segmenter, fakes, self.classes).sum(dim=0))
+        return {
+            "pixel_accuracy": round(score.pixel, 4),
+            "class_accuracy": round(score.class_accuracy, 4),
+            "class_iou": round(score.iou, 4),
+            "l1": round(float(pixel_l1(fakes, self.photos).mean()), 4),
+        }
+
+
+def read_scores(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a file of scores; none if there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_scores(path: Path, rows: list[dict]) -> None:
+    """Write rows of scores, with their names above them."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def finished() -> Iterator[Job]:
+    """Yield the trainings that have come to their end."""
+    for seed in range(SEEDS):
+        for model in MODELS:
+            job = Job(model, seed)
+            rows = read_scores(job.scores)
+            if rows and int(rows[-1]["step"]) == job.config.epochs * FACADES:
+                yield job
+
+
+def ship() -> None:
+    """Write the scores of all finished trainings, and in 16 bits the generators of seed 0."""
+    shutil.rmtree(SHIPPED, ignore_errors=True)
+    rows = []
+    for job in finished():
+        rows += read_scores(job.scores)
+        if job.seed == 0:
+            trainer = make_trainer(job.config, "cpu", fast_engine("bf16", torch.device("cpu")))
+            load_checkpoint(job.folder / "last.pt", trainer)
+            card = {
+                "trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades)",
+                "command": f"python -m benchmarks.zoo {job.model}",
+                "licence": "CC0-1.0",
+                "step": trainer.steps,
+            }
+            path = SHIPPED / f"{job.model}.safetensors"
+            save_generator(path, trainer.generator, job.config, card, half=True)
+    write_scores(SCORES, rows)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # as fast for networks this small
+    sys.exit(main())
