@@ -7,6 +7,7 @@ by the colour-blind (Okabe-Ito).
 
 import functools
 import io
+import itertools
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -205,12 +206,13 @@ def loss_curves(history: Sequence, panels: Sequence[LossPanel], width: float = 9
     Thin lines are single steps (or means of a few, in a long run), thick ones running means. The
     dotted line is the loss of a D that cannot tell real from generated.
     """
-    figure, axes = new_figure(width, 2.7, 1, len(panels), squeeze=False)
+    figure, axes = new_figure(width, 3.0, 1, len(panels), squeeze=False)
+    colours = itertools.cycle(PALETTE)  # on through the panels, so that L1 is green
     for axis, panel in zip(axes[0], panels):
         lowest = 0.0
-        for (loss, label), colour in zip(panel.labels.items(), PALETTE):
+        for loss, label in panel.labels.items():
             steps, values = thin_out(history, loss)
-            _curve(axis, steps, values, colour, label)
+            _curve(axis, steps, values, next(colours), label)
             lowest = min(lowest, *values)
         if panel.undecided:
             value, name = panel.undecided
@@ -218,7 +220,8 @@ def loss_curves(history: Sequence, panels: Sequence[LossPanel], width: float = 9
         axis.set_xlabel("step")
         if lowest == 0:  # losses of hinge and Wasserstein can be negative
             axis.set_ylim(bottom=0)
-        axis.legend(frameon=False, fontsize=9)
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}
+        axis.legend(frameon=False, fontsize=9, ncols=3, columnspacing=1.2, **above)
         axis.spines[["top", "right"]].set_visible(False)
     return figure
 

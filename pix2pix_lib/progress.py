@@ -92,7 +92,7 @@ class NotebookBar:
             text += f", about {seconds / self.done * (self.total - self.done):.0f} s left"
         text += f", {self.note}" if self.note else ""
         bar = (
-            f'<progress value="{self.done}" max="{max(self.total, 1)}" style="width:14em">'
-            "</progress>"
+            f'<progress value="{self.done}" max="{max(self.total, 1)}" '
+            'style="width:14em;vertical-align:middle"></progress>'
         )
         return {"text/html": f"{bar} {html.escape(text)}", "text/plain": text}

@@ -288,7 +288,7 @@ def describe(trainer: Trainer, train_set: Dataset, val_set: Dataset) -> None:
     """Say what is about to happen."""
     config, together = trainer.config, processes.world_size()
     log.info(
-        "%s %s to train on, %s to validate on; %s%s; %d of %d epochs are done",
+        "%s %s to train on, %s to validate on; %s%s; epochs done: %d of %d",
         count_images(train_set),
         "unpaired images" if config.is_unpaired else "pairs",
         count_images(val_set),

@@ -216,6 +216,7 @@ def test_loss_curves_hold_every_loss_and_the_line_of_a_d_that_cannot_tell():
     assert list(left.lines[2].get_ydata()) == [1.0 + step for step in range(40)]
     assert left.lines[-1].get_ydata()[0] == pytest.approx(math.log(2))
     assert left.get_ylim()[0] == right.get_ylim()[0] == 0
+    assert [line.get_color() for line in right.lines] == [plots.GREEN] * 2  # as in the explorers
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -177,8 +177,8 @@ def test_torchrun_line_of_the_readme_trains_and_goes_on(tmp_path):
     # Only the first process prints. Two processes once hung in this probe of the precision.
     assert re.fullmatch(
         r"precision (float32|bf16): a step .* as fast.* here\n"
-        r"28 pairs to train on, 6 to validate on; cpu, 1 threads in each of 2 processes; "
-        r"0 of 1 epochs are done\n"
+        r"28 pairs to train on, 6 to validate on; cpu, 1 thread in each of 2 processes; "
+        r"epochs done: 0 of 1\n"
         r"before training: .*\nepoch 1 of 1: .*\n",
         output,
     )
@@ -189,7 +189,7 @@ def test_torchrun_line_of_the_readme_trains_and_goes_on(tmp_path):
     again = [*readme_command(out), "--resume", "--epochs", "2"]
     output, errors = finish(process := start(again))
     assert process.returncode == 0, errors
-    assert "as the run began" in output and "1 of 2 epochs are done" in output
+    assert "as the run began" in output and "epochs done: 1 of 2" in output
     state = read_checkpoint(out / "checkpoints" / "last.pt")
     assert (state["epoch"], state["steps"]) == (2, 2 * 14)
     assert len((out / "history.csv").read_text().splitlines()) == 1 + 2 * 14

@@ -296,7 +296,7 @@ class Chart:
         whole.paste(self.field.reduce(2), (self.LEFT, self.TOP))
         for x in self.x_ticks:
             draw.text(
-                (self.place(x, 0)[0], self.size[1] - self.BELOW + 3),
+                (self.place(x, 0)[0], self.size[1] - self.BELOW + 8),
                 f"{x:g}", INK, font(13), anchor="mt",
             )  # fmt: skip
         for y in self.y_ticks:

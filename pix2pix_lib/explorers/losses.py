@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..losses import OBJECTIVES, discriminator_loss, generator_loss
-from ..plots import BLUE, GREEN, ORANGE, PURPLE, SKY
+from ..plots import BLUE, GREEN, ORANGE, PURPLE
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
 
@@ -85,9 +85,9 @@ class LossExplorer(Explorer):
         )
         on_d = [
             (real, numbers["loss_real"], numbers["slope_real"], BLUE),
-            (fake, numbers["loss_fake"], numbers["slope_fake"], ORANGE),
+            (fake, numbers["loss_fake"], numbers["slope_fake"], PURPLE),
         ]
-        on_g = [(fake, numbers["loss_g_gan"], numbers["slope_g"], GREEN)]
+        on_g = [(fake, numbers["loss_g_gan"], numbers["slope_g"], ORANGE)]
         if minimax:
             # First, so that it is drawn below G's own.
             on_g.insert(0, (fake, numbers["loss_minimax"], numbers["slope_minimax"], PURPLE))
@@ -97,7 +97,7 @@ class LossExplorer(Explorer):
         ]
         titles = [
             "D: real (blue), generated (dashed)",
-            "G (green), minus D's term (dotted)" if minimax else "G: generated patch",
+            "G (orange), minus D's term (dotted)" if minimax else "G: generated patch",
             "G: GAN and L1 part",
         ]
         text = "\n".join(
@@ -198,7 +198,7 @@ def draw_charts(objective: str, minimax: bool) -> tuple[drawing.Chart, drawing.C
         name: torch.stack([term(z) for z in logits]).tolist()
         for name, term in make_terms(objective).items()
     }
-    styles = {"real": (BLUE, 0), "fake": (ORANGE, 9), "g_gan": (GREEN, 0), "minimax": (PURPLE, 4)}
+    styles = {"real": (BLUE, 0), "fake": (PURPLE, 9), "g_gan": (ORANGE, 0), "minimax": (PURPLE, 4)}
     charts = []
     for names, label in (
         (("real", "fake"), "logit"),
@@ -248,8 +248,8 @@ def draw_parts(numbers: Mapping[str, float]) -> Image.Image:
         draw.text((0, top), title, drawing.INK, drawing.font(14))
         if numbers[gan] or numbers[l1]:
             border = round((1 - numbers[share_of_l1]) * (BARS - 1))
-            draw.rectangle((0, top + 22, BARS - 1, top + 48), fill=SKY)
-            draw.rectangle((0, top + 22, border, top + 48), fill=GREEN)
+            draw.rectangle((0, top + 22, BARS - 1, top + 48), fill=GREEN)
+            draw.rectangle((0, top + 22, border, top + 48), fill=ORANGE)
         draw.text((0, top + 54), f"GAN {short(numbers[gan])}", drawing.INK, drawing.font(14))
         draw.text(
             (BARS - 1, top + 54), f"L1 {short(numbers[l1])}",
@@ -306,7 +306,7 @@ def push(what: str, slope: float) -> str:
     return (
         f"{what} {'down' if slope > 0 else 'up'} by {short(abs(slope))}"
         if slope
-        else f"{what} nowhere"
+        else f"{what} not at all"
     )
 
 

@@ -268,8 +268,10 @@ def draw_grid(features: Tensor, shared: Tensor, channel: int, names: Sequence[in
                 width=4 if shared[image, number] else 1,
             )
             if (image, number) == (0, channel):
+                # With a white rim on both sides: the map may be as orange as the frame.
+                draw.rectangle((left + 3, top + 3, right - 4, bottom - 4), outline="white", width=7)
                 draw.rectangle(
-                    (left + 4, top + 4, right - 5, bottom - 5), outline=VERMILLION, width=3
+                    (left + 4, top + 4, right - 5, bottom - 5), outline=VERMILLION, width=4
                 )
     return grid
 

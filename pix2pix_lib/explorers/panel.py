@@ -8,6 +8,7 @@ button.
 """
 
 import html
+import textwrap
 
 import ipywidgets
 from IPython.display import display
@@ -16,6 +17,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LABELS = {"description_width": "7.5em"}
 CONTROL = {"width": "auto", "margin": "2px"}
 WIDTH = "960px"  # about that of the widest picture
+TEXT_WIDTH = 100  # characters: JupyterLab breaks longer lines of plain text within words
 COLUMNS = {
     "grid_template_columns": "repeat(auto-fill, minmax(290px, 1fr))",
     "width": "100%",
@@ -65,7 +67,8 @@ class Panel:
         """
         view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
         words = f"(sliders need a running kernel) {self.explorer.view.text}"
-        display({WIDGET_VIEW: view, "text/plain": words}, raw=True)
+        lines = [textwrap.fill(line, TEXT_WIDTH) for line in words.split("\n")]
+        display({WIDGET_VIEW: view, "text/plain": "\n".join(lines)}, raw=True)
 
     def _handler(self, name: str):
         def changed(change) -> None:

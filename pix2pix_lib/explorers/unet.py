@@ -285,23 +285,13 @@ class UNetExplorer(Explorer):
         diagram = draw_network(self.generator.depth, layer, self.muted[mute])
         upper = row([photo(self.real_a[facade], INPUT_SIDE), diagram])
         height, width = values.shape
-        lower = row(
-            [
-                draw_map(values),
-                smooth_photo(full.fake_b, SIDE),
-                smooth_photo(trace.fake_b, SIDE),
-                draw_change(change),
-            ],
-            [
-                f"{layer}, channel {channel} ({height}x{width})",
-                "image, nothing muted",
-                f"muted: {mute}",
-                "change",
-            ],
-        )
-        return View(
-            stack([upper, lower], gap=10), _text(numbers, mute), _alt(numbers, mute), numbers
-        )
+        panels = [draw_map(values), smooth_photo(full.fake_b, SIDE)]
+        titles = [f"{layer}, channel {channel} ({height}x{width})", "image, nothing muted"]
+        if self.muted[mute]:  # else there is no second image to show, and no change
+            panels += [smooth_photo(trace.fake_b, SIDE), draw_change(change)]
+            titles += [f"muted: {mute}", "change"]
+        picture = stack([upper, row(panels, titles)], gap=10)
+        return View(picture, _text(numbers, mute), _alt(numbers, mute), numbers)
 
     def _trace_now(self, facade: int, mute: str) -> Trace:
         device = device_of(self.generator)
@@ -329,7 +319,7 @@ def _check(generator: UNet, real_a: Tensor) -> None:
 def _text(numbers: dict, mute: str) -> str:
     height, width = numbers["size"]
     channel = (
-        f"{numbers['layer']}, channel {numbers['channel']} of 0 to {numbers['channels'] - 1}: "
+        f"{numbers['layer']}, channel {numbers['channel']} (0 to {numbers['channels'] - 1}): "
         f"{height}x{width} values from {numbers['lowest']:.2f} to {numbers['highest']:.2f}; the "
         f"decoder's ReLU sets {numbers['off']:.0%} of them to 0."
     )
@@ -344,10 +334,14 @@ def _text(numbers: dict, mute: str) -> str:
 
 def _alt(numbers: dict, mute: str) -> str:
     height, width = numbers["size"]
-    return (
+    words = (
         f"A label map beside a diagram of the U-Net with {numbers['layer']} marked and {mute} "
         f"muted. Below it channel {numbers['channel']} of {numbers['layer']} as {height}x{width} "
-        f"squares, orange below 0 and purple above, {numbers['off']:.0%} of them not above 0; the "
-        f"generator's image; the image with {mute} muted; and where they differ, "
+        f"squares, orange below 0 and purple above, {numbers['off']:.0%} of them not above 0"
+    )
+    if not numbers["muted"]:
+        return f"{words}; and the generator's image."
+    return (
+        f"{words}; the generator's image; the image with {mute} muted; and where they differ, "
         f"{numbers['change']:.3f} on average."
     )

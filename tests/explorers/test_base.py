@@ -130,6 +130,18 @@ def test_button_changes_values(panel):
     assert panel.explorer.values["side"] == 5
 
 
+def test_words_without_a_kernel_are_wrapped_between_words(monkeypatch):
+    shown = []
+    monkeypatch.setattr("pix2pix_lib.explorers.panel.display", lambda data, raw: shown.append(data))
+    explorer = Square()
+    text = f"{'nine words of text stand in this one sentence. ' * 4}\nThe end."
+    explorer.view = View(explorer.view.image, text, "")
+    explorer._ipython_display_()
+    lines = shown[0]["text/plain"].splitlines()
+    assert max(map(len, lines)) <= 100 and lines[-1] == "The end."
+    assert " ".join(lines).split() == f"(sliders need a running kernel) {text}".split()
+
+
 def test_explorer_shown_twice_has_one_panel(panel):
     panel.explorer._ipython_display_()
     assert panel.explorer.panel is panel

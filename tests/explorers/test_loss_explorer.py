@@ -10,7 +10,7 @@ from PIL import ImageColor
 
 from pix2pix_lib.explorers.losses import CHART, LAMBDAS, STEEPNESS, LossExplorer, patch_losses
 from pix2pix_lib.losses import OBJECTIVES, discriminator_loss, generator_loss, pixel_loss
-from pix2pix_lib.plots import BLUE, GREEN, ORANGE, PURPLE, SKY
+from pix2pix_lib.plots import BLUE, GREEN, ORANGE, PURPLE
 
 START = {"objective": "vanilla", "real": 2.0, "fake": -2.0, "l1": 0.25, "lambda_l1": 100,
          "steepness": 100, "minimax": False}  # fmt: skip
@@ -115,9 +115,9 @@ def test_points_lie_on_their_curves_and_arrows_lead_downhill(explorer, objective
     numbers = explorer.set(**START | values).numbers
     for chart, logit, name, colour in (
         (0, 3.0, "real", BLUE),
-        (0, -0.5, "fake", ORANGE),
+        (0, -0.5, "fake", PURPLE),
         (1, -0.5, "minimax", PURPLE),
-        (1, -0.5, "g", GREEN),
+        (1, -0.5, "g", ORANGE),
     ):
         loss = numbers[f"loss_{name}" if name != "g" else "loss_g_gan"]
         slope = numbers[f"slope_{name}"]
@@ -133,7 +133,7 @@ def test_points_lie_on_their_curves_and_arrows_lead_downhill(explorer, objective
 def test_curves_are_the_losses(explorer):
     explorer.set(**START)
     for z in (-6.0, -4.0, 1.0, 5.0):
-        for chart, colour in ((0, BLUE), (1, GREEN)):
+        for chart, colour in ((0, BLUE), (1, ORANGE)):
             found = dot(explorer, chart, z, math.log1p(math.exp(-z)))
             assert math.dist(found, ImageColor.getrgb(colour)) < 120
             assert math.dist(found, (255, 255, 255)) > 120
@@ -145,9 +145,9 @@ def test_bars_have_the_parts_shares(explorer):
     for top, share in ((10, "share_of_value"), (140, "share_of_push")):
         places = [(x, TITLE + top + 30) for x in range(left, view.image.width)]
         colours = [view.image.getpixel(place) for place in places]
-        assert set(colours) == {ImageColor.getrgb(GREEN), ImageColor.getrgb(SKY)}
-        blue = colours.count(ImageColor.getrgb(SKY)) / len(colours)
-        assert blue == pytest.approx(view.numbers[share], abs=0.01)
+        assert set(colours) == {ImageColor.getrgb(ORANGE), ImageColor.getrgb(GREEN)}
+        l1 = colours.count(ImageColor.getrgb(GREEN)) / len(colours)
+        assert l1 == pytest.approx(view.numbers[share], abs=0.01)
 
 
 def test_d_that_has_won_leaves_g_the_push_of_notebook_05(explorer):
