@@ -38,7 +38,7 @@ SECTIONS = [
     "Exercises",
     "Recap",
     "Common confusions",
-    "The way on",
+    "What next",
     "References",
 ]
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|usr|opt)/\w")
