@@ -173,7 +173,7 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     """
     _check_features(first, second)
     shift = first.mean(dim=0) - second.mean(dim=0)
-    a, b = torch.cov(first.T), torch.cov(second.T)
+    a, b = (torch.cov(side.T).reshape(side.shape[1], -1) for side in (first, second))
     # tr sqrt(a b) is that of the symmetric root(a) b root(a), whose eigenvalues are not negative
     values, vectors = torch.linalg.eigh(a)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T

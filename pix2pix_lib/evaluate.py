@@ -1,0 +1,399 @@
+"""Measure trained generators on held-out pairs: python -m pix2pix_lib.evaluate --help."""
+
+import argparse
+import base64
+import csv
+import html
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from . import evaluation
+from .checkpoints import load_generator
+from .cli import CommandParser, run_command
+from .config import TrainConfig
+from .data import LAYOUTS, PairedDataset, available_splits, find_pairs
+from .devices import pick_device
+from .facades import (
+    CLASS_COLOURS,
+    colour_to_classes,
+    facade_tensors,
+    split_seeds,
+)
+from .files import lock_folder, replacing
+from .inference import translate
+from .progress import make_bar
+from .segmenter import load_segmenter
+from .validation import InputError
+
+log = logging.getLogger("pix2pix_lib.evaluate")
+
+SHOWN = 24  # pictures of each generator in the report
+COLOUR_TOLERANCE = 40  # of 255: how far JPEG may move the colour of a class
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns 0, 2 for an error that a person can mend, 130 if interrupted."""
+    return run_command(run, make_parser().parse_args(argv))
+
+
+def make_parser() -> CommandParser:
+    """Return the parser."""
+    parser = CommandParser(
+        prog="python -m pix2pix_lib.evaluate",
+        description="Measure what generators make of held-out pairs, beside the true photos and "
+        "beside pictures that nobody should be content with. If the inputs are label maps of "
+        "facades, a segmenter reads the pictures as well (the FCN-score).",
+    )
+    add = parser.add_argument
+    add("--weights", type=Path, required=True, nargs="+", metavar="FILE",
+        help="generator.safetensors, with its card generator.json beside it")  # fmt: skip
+    add("--data", type=Path, metavar="DIR",
+        help="folder with pairs that the generators have not learned from; its test split, else "
+        "val, else all of it (default: procedural facades)")  # fmt: skip
+    add("--layout", choices=LAYOUTS, default="auto", help="how the pairs lie on disk")
+    add("--count", type=int, default=100, metavar="N",
+        help="the most pairs to measure (default: 100)")  # fmt: skip
+    add("--out", type=Path, required=True, metavar="DIR",
+        help="folder for scores.csv, scores.json and report.html")  # fmt: skip
+    add("--seeds", type=int, default=2, metavar="S",
+        help="pictures of each input, with other dropout (default: 2)")  # fmt: skip
+    add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 ...")
+    return parser
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The pairs that are measured.
+
+    Args:
+        inputs, truth: (N, C, H, W) in [-1, 1].
+        classes: what the label maps ask for, (N, H, W); None if the inputs are something else.
+    """
+
+    inputs: Tensor
+    truth: Tensor
+    classes: Tensor | None
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measure of one set of pictures, and a 95 % interval over the pictures if it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure as the arguments say; return 0. Nothing is written before all is measured."""
+    for name, least in (("count", 2), ("seeds", 1)):
+        if getattr(arguments, name) < least:
+            raise InputError(f"--{name} must be at least {least}; got {getattr(arguments, name)}")
+    device = pick_device(arguments.device)
+    with lock_folder(arguments.out):
+        generators = load_generators(arguments.weights, device)
+        config = common_config(generators)
+        pairs = load_pairs(arguments.data, arguments.layout, arguments.count, config)
+        made = make_pictures(generators, pairs.inputs, arguments.seeds, device)
+        judge = Judge(pairs)
+        table = {name: judge.scores(variants) for name, variants in made.items()}
+        table |= {name: judge.scores(images[None]) for name, images in controls(pairs).items()}
+        log.info("%s", as_text(table))
+        write_results(arguments.out, table, pairs, {n: v[0] for n, v in made.items()}, judge)
+    log.info("%s", arguments.out / "report.html")
+    return 0
+
+
+def load_generators(
+    files: list[Path], device: torch.device
+) -> dict[str, tuple[torch.nn.Module, TrainConfig]]:
+    """Return the generators by short names: the file's, or its folder's where files are alike.
+
+    Raises:
+        InputError: if two of them are the same file.
+    """
+    if len({file.resolve() for file in files}) < len(files):
+        raise InputError("--weights names the same file twice")
+    stems = [file.stem for file in files]
+    names = (
+        stems if len(set(stems)) == len(stems) else [str(file.with_suffix("")) for file in files]
+    )
+    return {name: load_generator(file, device) for name, file in zip(names, files)}
+
+
+def common_config(generators: dict[str, tuple[torch.nn.Module, TrainConfig]]) -> TrainConfig:
+    """Return the settings of the first generator, whose pairs all of them must be able to take.
+
+    Raises:
+        InputError: if another one has other channels, another direction or size.
+    """
+    (first, (_, config)), *others = generators.items()
+    for name, (_, other) in others:
+        for option in ("image_size", "direction", "in_channels", "out_channels"):
+            here, there = getattr(config, option), getattr(other, option)
+            if here != there:
+                raise InputError(
+                    f"generators are compared on the same pairs, but {option} is {here} for "
+                    f"{first} and {there} for {name}; measure them in two calls"
+                )
+    return config
+
+
+def load_pairs(data: Path | None, layout: str, count: int, config: TrainConfig) -> HeldOut:
+    """Return the pairs to measure, at the size that the generators were trained at.
+
+    Raises:
+        FileNotFoundError, InputError: as `find_pairs` and `PairedDataset`; also if there are fewer
+            than two pairs.
+    """
+    size = config.image_size
+    if data is None:
+        seeds = split_seeds("test", count)
+        pairs = [facade_tensors(seed, size) for seed in seeds]
+        if config.direction == "AtoB":
+            pairs = [(photo, label) for label, photo in pairs]
+    else:
+        splits = available_splits(data)
+        split = next((name for name in ("test", "val") if name in splits), None)
+        if split is None and splits:
+            raise InputError(
+                f"{data} has only {', '.join(splits)}; give a folder with pairs that were not "
+                f"trained on, or put some into {data / 'test'}"
+            )
+        pairs = PairedDataset(
+            find_pairs(data, split, layout)[:count], direction=config.direction, size=size,
+            jitter=False, in_channels=config.in_channels, out_channels=config.out_channels,
+        )  # fmt: skip
+        log.info("%d pairs of %s", len(pairs), data / (split or ""))
+    if len(pairs) < 2:
+        raise InputError(f"{data}: measuring needs at least two pairs; there is {len(pairs)}")
+    inputs, truth = (torch.stack(side) for side in zip(*pairs, strict=True))
+    return HeldOut(inputs, truth, facade_classes(inputs) if truth.shape[1] == 3 else None)
+
+
+def facade_classes(inputs: Tensor) -> Tensor | None:
+    """Return the classes of label maps in the facades' colours, or None for anything else."""
+    if inputs.shape[1] != 3:
+        return None
+    colours = evaluation.pixels(inputs)
+    classes = colour_to_classes(colours)
+    off = np.abs(colours.astype(int) - CLASS_COLOURS[classes]).max(axis=-1)
+    if (off > COLOUR_TOLERANCE).mean() > 0.1:
+        return None
+    return torch.from_numpy(classes.astype(np.int64))
+
+
+def make_pictures(
+    generators: dict, inputs: Tensor, seeds: int, device: torch.device
+) -> dict[str, Tensor]:
+    """Return what each generator makes of the inputs, with each seed: (seeds, N, C, H, W)."""
+    made = {}
+    with closing(make_bar(len(generators) * seeds * len(inputs), "translating")) as bar:
+        for name, (generator, _) in generators.items():
+            variants = []
+            for seed in range(seeds):
+                for image in inputs:
+                    variants.append(translate(generator, image[None].to(device), seed).cpu())
+                    bar.update()
+            made[name] = torch.cat(variants).unflatten(0, (seeds, len(inputs)))
+    return made
+
+
+def controls(pairs: HeldOut) -> dict[str, Tensor]:
+    """Return pictures to compare with: the best there can be, and some that are not good at all."""
+    truth = pairs.truth
+    found = {
+        "true photos": truth,
+        "photos of other inputs": truth.roll(1, dims=0),
+        "blurred photos": gaussian_blur(truth, [7, 7], [1.0, 1.0]),
+    }
+    if pairs.classes is not None:
+        found["mean colours of classes"] = paint_means(truth, pairs.classes)
+    return found
+
+
+def paint_means(truth: Tensor, classes: Tensor) -> Tensor:
+    """Return pictures in which each class has its mean colour in all photos."""
+    painted = torch.zeros_like(truth).permute(0, 2, 3, 1)
+    colours = truth.permute(0, 2, 3, 1)
+    for kind in classes.unique():
+        painted[classes == kind] = colours[classes == kind].mean(dim=0)
+    return painted.permute(0, 3, 1, 2)
+
+
+class Judge:
+    """Measures sets of pictures of the same inputs."""
+
+    def __init__(self, pairs: HeldOut):
+        self.pairs = pairs
+        if pairs.classes is not None:
+            self.segmenter = load_segmenter()
+            self.truth_features = evaluation.features(self.segmenter, pairs.truth)
+
+    def scores(self, variants: Tensor) -> dict[str, Score]:
+        """Return all measures of (S, N, C, H, W): S pictures of each input; the first is judged."""
+        images, truth = variants[0], self.pairs.truth
+        found: dict[str, Score] = {}
+        if self.pairs.classes is not None:
+            found |= self._of_segmenter(images)
+        for name, measure in {
+            "L1": evaluation.pixel_l1, "PSNR": evaluation.psnr, "SSIM": evaluation.ssim
+        }.items():  # fmt: skip
+            if name == "PSNR" and torch.equal(images, truth):
+                continue  # it is infinite
+            found[name] = _with_interval(measure(images, truth))
+        found["contrast"] = _with_interval(evaluation.contrast(images))
+        found["edges"] = _with_interval(evaluation.edge_density(images))
+        if images.shape[1] == 3:
+            for name, value in evaluation.colour_intersections(images, truth).items():
+                found[f"colours {name}"] = Score(value)
+        if len(variants) > 1:
+            found["diversity"] = _with_interval(evaluation.diversity(variants))
+        return found
+
+    def _of_segmenter(self, images: Tensor) -> dict[str, Score]:
+        matrices = evaluation.confusion_matrices(self.segmenter, images, self.pairs.classes)
+        found = {}
+        for name, field in {
+            "pixel accuracy": "pixel", "class accuracy": "class_accuracy", "class IoU": "iou"
+        }.items():  # fmt: skip
+
+            def score(chosen: Tensor, field: str = field) -> float:
+                return getattr(evaluation.fcn_score(chosen.sum(dim=0)), field)
+
+            found[name] = _with_interval(matrices, score)
+        ours = evaluation.features(self.segmenter, images)
+        found["kernel distance"] = Score(evaluation.kernel_distance(ours, self.truth_features))
+        found["Frechet distance"] = Score(evaluation.frechet_distance(ours, self.truth_features))
+        return found
+
+    def badness(self, images: Tensor) -> Tensor:
+        """Return how bad each picture is, (N,): pixels misread, or the L1 distance."""
+        if self.pairs.classes is None:
+            return evaluation.pixel_l1(images, self.pairs.truth)
+        matrices = evaluation.confusion_matrices(self.segmenter, images, self.pairs.classes)
+        right = matrices.diagonal(dim1=1, dim2=2).sum(dim=1)
+        return 1 - right / matrices.sum(dim=(1, 2))
+
+
+def _with_interval(
+    values: Tensor, statistic: Callable[[Tensor], float] = lambda values: float(values.mean())
+) -> Score:
+    return Score(statistic(values), *evaluation.bootstrap(values, statistic))
+
+
+# --------------------------------------------------------------------------------------------------
+# What is written
+# --------------------------------------------------------------------------------------------------
+
+
+def as_text(table: dict[str, dict[str, Score]]) -> str:
+    """Return the table as text, one line for each measure of each set of pictures."""
+    wide = max(map(len, table))
+    lines = []
+    for measure in dict.fromkeys(name for scores in table.values() for name in scores):
+        lines.append(measure)
+        for name, scores in table.items():
+            if measure in scores:
+                lines.append(f"  {name:{wide}}  {scores[measure]}")
+    return "\n".join(lines)
+
+
+def write_results(
+    out: Path, table: dict, pairs: HeldOut, made: dict[str, Tensor], judge: Judge
+) -> None:
+    """Write the table as CSV and JSON, and the report."""
+    with (
+        replacing(out / "scores.csv") as path,
+        path.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(["pictures", "measure", "value", "low", "high"])
+        for name, scores in table.items():
+            for measure, score in scores.items():
+                writer.writerow([name, measure, score.value, score.low, score.high])
+    plain = {
+        name: {measure: asdict(score) for measure, score in scores.items()}
+        for name, scores in table.items()
+    }
+    with replacing(out / "scores.json") as path:
+        path.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+    with replacing(out / "report.html") as path:
+        path.write_text(report(table, pairs, made, judge), encoding="utf-8")
+
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 75em; padding: 0 1em }
+table { border-collapse: collapse } th, td { padding: .2em .7em; text-align: right }
+th { font-weight: 600 } tr + tr { border-top: 1px solid #ddd } td:first-child { text-align: left }
+small { color: #666; display: block } figure { margin: 0 0 1em }
+figure img { image-rendering: pixelated; width: 100% } .scroll { overflow-x: auto }
+"""
+
+
+def report(
+    table: dict[str, dict[str, Score]], pairs: HeldOut, made: dict[str, Tensor], judge: Judge
+) -> str:
+    """Return the report: the table, and the pictures of each generator, the worst first."""
+    measures = list(dict.fromkeys(name for scores in table.values() for name in scores))
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title>",
+        f"<style>{STYLE}</style><h1>Evaluation on {len(pairs.truth)} pairs</h1>",
+        "<div class=scroll><table><tr><th></th>",
+        *(f"<th>{html.escape(measure)}</th>" for measure in measures),
+        "</tr>",
+    ]
+    for name, scores in table.items():
+        parts.append(f"<tr><td>{html.escape(name)}</td>")
+        parts += [_cell(scores.get(measure)) for measure in measures]
+        parts.append("</tr>")
+    parts.append("</table></div><p>Below each value: a 95 % interval over the pictures.</p>")
+    kind = "pixels that the segmenter misreads" if pairs.classes is not None else "L1 distance"
+    for name, images in made.items():
+        badness = judge.badness(images)
+        parts.append(f"<h2>{html.escape(name)}</h2><p>Input, output, truth and error (bright where "
+                     f"they differ); the worst first, by {kind}.</p>")  # fmt: skip
+        for index in badness.argsort(descending=True)[:SHOWN].tolist():
+            row = [pairs.inputs[index], images[index], pairs.truth[index]]
+            row.append((images[index] - pairs.truth[index]).abs() - 1)
+            words = f"pair {index + 1}: {badness[index]:.3f}"
+            parts.append(f'<figure><img alt="{words}" src="{_embedded(row)}">'
+                         f"<figcaption>{words}</figcaption></figure>")  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+def _cell(score: Score | None) -> str:
+    if score is None:
+        return "<td></td>"
+    interval = "" if score.low is None else f"<small>{score.low:.3f} to {score.high:.3f}</small>"
+    return f"<td>{score.value:.3f}{interval}</td>"
+
+
+def _embedded(images: list[Tensor]) -> str:
+    """Return pictures beside one another as an address that holds the PNG itself."""
+    row = [image.expand(3, -1, -1) for image in images]
+    strip = evaluation.pixels(torch.cat(row, dim=2)[None])[0]
+    buffer = io.BytesIO()
+    Image.fromarray(strip).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
