@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -106,10 +106,12 @@ def jitter(photo: Tensor, dice: torch.Generator) -> Tensor:
 
 def ship(segmenter: Segmenter) -> None:
     """Write the weights in 16 bits, and their card."""
-    state = {name: value.half() if value.is_floating_point() else value
-             for name, value in segmenter.state_dict().items()}  # fmt: skip
+    state = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in segmenter.state_dict().items()
+    }
     with replacing(FILE) as file:
-        save_file(state, file)
+        file.write_bytes(save(state))
     card = {
         "trained_on": f"{STEPS * BATCH} procedural facades (pix2pix_lib.facades, base seed "
         f"{BASE_SEED}), a quarter by night; 128x128 and 64x64",

@@ -9,7 +9,7 @@ from .layers import NORMS, UPSAMPLINGS
 from .losses import OBJECTIVES, PIXEL_LOSSES
 from .patchgan import PatchDiscriminator
 from .resnet import ResNetGenerator
-from .unet import UNet
+from .unet import DetailUNet, UNet
 from .validation import InputError, check_choice
 
 SYSTEMS = ("own", *systems.SETTINGS)
@@ -20,14 +20,14 @@ CYCLES = ("both", "forward", "backward", "none")
 # refused.
 FIXED_BY_SYSTEM = (
     "generator", "depth", "norm", "dropout", "skips", "upsampling", "disc_norm", "disc_layers",
-    "conditional",
+    "conditional", "detail_channels",
 )  # fmt: skip
 AT_LEAST_ONE = (
     "image_size", "base_channels", "disc_channels", "epochs", "batch_size", "blocks",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "load_size", "disc_layers", "lambda_l1", "lambda_gan", "lambda_cycle", "lambda_identity",
-    "pool_size", "seed",
+    "load_size", "detail_channels", "disc_layers", "lambda_l1", "lambda_gan", "lambda_cycle",
+    "lambda_identity", "pool_size", "seed",
 )  # fmt: skip
 RENAMED = {"first": "update_first"}  # settings of older runs and cards, under the name of today
 
@@ -71,6 +71,9 @@ class TrainConfig:
     skips: bool = _option(True, "connect encoder and decoder; without it an encoder-decoder")
     upsampling: str = _option(
         "resize", "how the decoder doubles the size; the paper has transposed", UPSAMPLINGS
+    )
+    detail_channels: int = _option(
+        0, "channels of a last block of the U-Net at full size, which sees the input; 0 has none"
     )
     disc_channels: int = _option(
         32, "channels after the discriminator's first block; the paper has 64"
@@ -241,7 +244,10 @@ def make_generator(config: TrainConfig) -> UNet | ResNetGenerator:
     channels = config.in_channels, config.out_channels
     if config.generator == "resnet":
         return ResNetGenerator(*channels, blocks=config.blocks, **common)
-    return UNet(*channels, depth=config.depth, skips=config.skips, **common)
+    common |= {"depth": config.depth, "skips": config.skips}
+    if config.detail_channels:
+        return DetailUNet(*channels, detail_channels=config.detail_channels, **common)
+    return UNet(*channels, **common)
 
 
 def make_discriminator(config: TrainConfig) -> PatchDiscriminator:
