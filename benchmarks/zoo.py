@@ -23,7 +23,12 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint, save_generator
+from pix2pix_lib.checkpoints import (
+    load_checkpoint,
+    load_segmenter,
+    save_checkpoint,
+    save_generator,
+)
 from pix2pix_lib.config import TrainConfig
 from pix2pix_lib.data import PairedDataset, find_pairs
 from pix2pix_lib.engine import fast_engine
@@ -32,7 +37,6 @@ from pix2pix_lib.facades import default_dataset, facade_tensors, make_classes, s
 from pix2pix_lib.files import replacing
 from pix2pix_lib.inference import translate
 from pix2pix_lib.progress import make_bar
-from pix2pix_lib.segmenter import load_segmenter
 from pix2pix_lib.training import make_trainer
 
 ROOT = Path(__file__).parent.parent

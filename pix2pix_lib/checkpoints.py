@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -25,13 +26,15 @@ from .config import (
     make_discriminator,
     make_generator,
 )
-from .files import ensure_folder, replacing
+from .files import course_data, ensure_folder, replacing
 from .history import append_history, history_file, read_history
 from .patchgan import PatchDiscriminator
+from .segmenter import Segmenter
 from .trainer import Trainer
 from .validation import InputError
 
 MAY_CHANGE = ("epochs", "lr")  # when a run goes on; every other setting belongs to the run
+SEGMENTER = course_data() / "weights" / "segmenter.safetensors"
 ENTRIES = {"epoch": int, "steps": int, "config": dict, "optimizer_g": dict, "optimizer_d": dict}
 
 
@@ -184,7 +187,7 @@ def save_generator(
     The card holds the settings, a digest of the weights, and what `card` adds. It is written last:
     where it is new, so are the weights. `half=True` stores 16-bit floats, half the size.
     """
-    _save_network(Path(path), "generator", generator, config, card, half, make_folder)
+    _save_network(Path(path), "generator", generator, asdict(config), card, half, make_folder)
 
 
 def save_discriminator(
@@ -196,7 +199,14 @@ def save_discriminator(
     make_folder: bool = True,
 ) -> None:
     """Write a discriminator as `save_generator` writes a generator."""
+    config = asdict(config)
     _save_network(Path(path), "discriminator", discriminator, config, card, half, make_folder)
+
+
+def save_segmenter(path: Path | str, segmenter: Segmenter, card: dict | None = None) -> None:
+    """Write a segmenter as `save_generator` writes a generator, with 16-bit floats."""
+    config = {"classes": segmenter.head.out_channels, "channels": list(segmenter.channels)}
+    _save_network(Path(path), "segmenter", segmenter, config, card, True, True)
 
 
 def load_generator(
@@ -221,6 +231,20 @@ def load_discriminator(
         FileNotFoundError, InputError: as `load_generator`.
     """
     return _load_network(Path(path), "discriminator", make_discriminator, device)
+
+
+def load_segmenter(path: Path | str = SEGMENTER, device: torch.device | str = "cpu") -> Segmenter:
+    """Return a segmenter, by default the one that ships with the course, in evaluation mode.
+
+    Raises:
+        FileNotFoundError, InputError: as `load_generator`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; `python -m benchmarks.segmenter` makes it")
+    make, as_it_is = lambda saved: Segmenter(**saved), lambda saved: saved
+    segmenter, _ = _load_network(path, "segmenter", make, device, as_it_is)
+    return segmenter.eval()
 
 
 def read_card(path: Path | str) -> dict:
@@ -252,7 +276,7 @@ def _save_network(
     path: Path,
     kind: str,
     network: nn.Module,
-    config: TrainConfig,
+    config: dict,
     card: dict | None,
     half: bool,
     make_folder: bool,
@@ -267,7 +291,7 @@ def _save_network(
         }
     data = safetensors.torch.save(tensors)
     digest = hashlib.sha256(data).hexdigest()
-    card = {"network": kind, **(card or {}), "config": asdict(config), "sha256": digest}
+    card = {"network": kind, **(card or {}), "config": config, "sha256": digest}
     with (
         replacing(path.with_suffix(".json"), make_folder) as card_file,
         replacing(path, make_folder) as weights,
@@ -279,9 +303,10 @@ def _save_network(
 def _load_network(
     path: Path,
     kind: str,
-    make: Callable[[TrainConfig], nn.Module],
+    make: Callable[[Any], nn.Module],
     device: torch.device | str,
-) -> tuple[nn.Module, TrainConfig]:
+    read_config: Callable[[dict], Any] = config_from_dict,
+) -> tuple[nn.Module, Any]:
     card = read_card(path)
     remedy = f"; `{card['command']}` makes it anew" if "command" in card else ""
     if card["network"] != kind:
@@ -290,7 +315,7 @@ def _load_network(
             f"give the other file"
         )
     try:
-        config = config_from_dict(card["config"])
+        config = read_config(card["config"])
     except (AttributeError, TypeError, ValueError) as error:
         card_file = path.with_suffix(".json")
         raise InputError(f"{card_file}: not the card of a {kind} ({error!r})") from error

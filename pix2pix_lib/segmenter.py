@@ -7,18 +7,11 @@ section 4.1, after the FCN of Long et al. 2015; this one is a small U-Net.
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from .facades import CLASS_NAMES
-from .files import course_data
-
-FILE = course_data() / "weights" / "segmenter.safetensors"
-REBUILD = "python -m benchmarks.segmenter"
 CHANNELS = (16, 32, 64, 112)  # of the four levels
 
 
@@ -29,8 +22,9 @@ class Segmenter(nn.Module):
     and gets the encoder's maps. H and W are multiples of 8.
     """
 
-    def __init__(self, classes: int = len(CLASS_NAMES), channels: Sequence[int] = CHANNELS):
+    def __init__(self, classes: int = 12, channels: Sequence[int] = CHANNELS):
         super().__init__()
+        self.channels = tuple(channels)
         self.encoder = nn.ModuleList(map(_convs, (3, *channels), channels))
         self.decoder = nn.ModuleList(
             _convs(below + level, level) for level, below in pairwise(channels)
@@ -66,16 +60,3 @@ def _convs(in_channels: int, out_channels: int) -> nn.Sequential:
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
-
-
-def load_segmenter(file: Path | str = FILE) -> Segmenter:
-    """Return the trained segmenter, in evaluation mode and float32.
-
-    Raises:
-        FileNotFoundError: if its weights are missing, with the command that makes them.
-    """
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"{file}: the weights are missing; `{REBUILD}` makes them anew")
-    segmenter = Segmenter()
-    segmenter.load_state_dict({name: value.float() for name, value in load_file(file).items()})
-    return segmenter.eval()

@@ -13,14 +13,15 @@ LEVELS = [
     ["threads", "validation", "files", "progress", "cli"],
     ["images", "layers", "losses", "receptive_field", "devices", "processes", "randomness"],
     ["facades.plans", "facades.paint", "facades.make", "facades", "facades.__main__"],
-    ["data", "corruptions", "unet", "patchgan", "resnet", "systems", "environment"],
+    ["data", "corruptions", "unet", "patchgan", "resnet", "systems", "segmenter"],
+    ["environment"],
     ["config", "inference", "engine", "costs", "trainer"],
-    ["training", "cyclegan", "history", "checkpoints", "export", "trained"],
+    ["evaluation", "training", "cyclegan", "history", "checkpoints", "export", "trained"],
     ["checks", "plots", "run_folder"],
     ["explorers.drawing", "explorers.panel", "explorers.base"],
     ["explorers.dataset", "explorers.unet", "explorers.receptive_field", "explorers.patches"],
     ["explorers.losses", "explorers.designer", "explorers.player", "explorers.normalization"],
-    ["train", "translate"],
+    ["train", "translate", "evaluate"],
 ]
 ORDER = [module for level in LEVELS for module in level]
 HOMES = {
@@ -29,6 +30,7 @@ HOMES = {
     "IPython": {"plots", "progress", "explorers.panel"},
     "torchvision": {"data", "corruptions"},
     "safetensors": {"checkpoints"},
+    "skimage": {"evaluation"},
     "tqdm": {"progress"},
     "filelock": {"files"},
     "platformdirs": {"files"},
