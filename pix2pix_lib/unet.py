@@ -197,7 +197,8 @@ class DetailUNet(UNet):
         **options,
     ):
         super().__init__(in_channels, out_channels, norm=norm, upsampling=upsampling, **options)
-        bias, read = needs_bias(norm), self.head.upsample.in_channels
+        bias = needs_bias(norm)
+        read = self.downs[0].conv.out_channels * (2 if self.skips else 1)
         self.head = UpBlock(read, detail_channels, norm=norm, bias=bias, upsampling=upsampling)
         seen = detail_channels + (in_channels if self.skips else 0)
         self.detail = nn.Sequential(

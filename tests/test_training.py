@@ -108,6 +108,23 @@ def test_steps_are_those_of_the_paper_written_out(tiny_config, batch, lambda_l1)
     assert same(snapshot(d), snapshot(trainer.discriminator))
 
 
+def test_an_unconditional_d_never_sees_the_input(tiny_config, batch):
+    config = replace(tiny_config, conditional=False)
+    trainer = make_trainer(config)
+    assert trainer.discriminator.in_channels == config.out_channels
+    real_a, real_b = batch
+    fake_b = trainer.generator(real_a)
+    assert torch.equal(
+        trainer.step_discriminator(real_a, real_b, fake_b),
+        make_trainer(config).step_discriminator(real_a.roll(1, 0), real_b, fake_b),
+    )
+    conditional = make_trainer(tiny_config), make_trainer(tiny_config)
+    assert not torch.equal(
+        conditional[0].step_discriminator(real_a, real_b, fake_b),
+        conditional[1].step_discriminator(real_a.roll(1, 0), real_b, fake_b),
+    )
+
+
 def test_the_generator_can_be_asked_to_learn_first(tiny_config, batch):
     """As in the colorization note, the previous step's D judges G, and D learns on that fake_b."""
     real_a, real_b = batch

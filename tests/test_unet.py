@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from pix2pix_lib.config import TrainConfig, make_generator
 from pix2pix_lib.layers import NORMS, UPSAMPLINGS, count_parameters
-from pix2pix_lib.unet import DownBlock, UNet, UpBlock, check_size, encoder_channels
+from pix2pix_lib.unet import DetailUNet, DownBlock, UNet, UpBlock, check_size, encoder_channels
 
 
 def small(**options) -> UNet:
@@ -261,3 +262,58 @@ def test_only_skips_lead_around_the_bottleneck(skips):
     network.downs[-1].register_forward_hook(lambda module, args, output: torch.zeros_like(output))
     first, second = network(torch.randn(2, 1, 3, 32, 32)[0]), network(torch.randn(1, 3, 32, 32))
     assert torch.equal(first, second) == (not skips)
+
+
+# --- the block at full size -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_the_last_block_sees_the_input_at_full_size_through_a_skip(skips):
+    """With its own maps zeroed, an image follows from the input's 5x5 neighbourhood or not at all.
+
+    Two 3x3 convolutions in a row see 5x5 pixels.
+    """
+    network = DetailUNet(base_channels=4, depth=3, skips=skips, norm="none", dropout=0.0).eval()
+    for parameter in network.head.parameters():
+        parameter.data.zero_()
+    network.detail.apply(lambda m: isinstance(m, nn.Conv2d) and nn.init.normal_(m.weight, 0, 0.5))
+    image = torch.rand(1, 3, 16, 16, requires_grad=True)
+    network(image)[0, :, 8, 8].sum().backward()
+    seen = image.grad[0].abs().sum(dim=0).nonzero()
+    if skips:
+        assert seen.min(dim=0).values.tolist() == [6, 6]
+        assert seen.max(dim=0).values.tolist() == [10, 10]
+    else:
+        assert len(seen) == 0
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+@pytest.mark.parametrize("skips", [True, False])
+def test_every_weight_of_a_detail_unet_gets_a_gradient(norm, upsampling, skips):
+    network = DetailUNet(
+        2, 1, base_channels=4, depth=3, detail_channels=8, norm=norm, upsampling=upsampling,
+        skips=skips,
+    )  # fmt: skip
+    output = network(torch.rand(2, 2, 16, 24) * 2 - 1)
+    assert output.shape == (2, 1, 16, 24) and output.abs().max() < 1
+    (output - 0.3).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+
+
+def test_a_detail_unet_has_the_u_net_s_parameters_and_its_own():
+    """Head: 8 maps from 2 * 4; then 3x3 convolutions from 8 + 3 to 8 and on to 3; two norms."""
+    plain, detailed = (
+        small(upsampling="resize"),
+        DetailUNet(base_channels=4, depth=4, detail_channels=8, upsampling="resize"),
+    )
+    head = 9 * 8 * 3 + 3
+    own = 9 * 8 * 8 + 16 + 9 * 11 * 8 + 16 + 9 * 8 * 3 + 3
+    assert count_parameters(detailed) == count_parameters(plain) - head + own
+
+
+def test_the_config_asks_for_the_block_at_full_size():
+    assert type(make_generator(TrainConfig(detail_channels=0))) is UNet
+    generator = make_generator(TrainConfig(detail_channels=8, skips=False))
+    assert type(generator) is DetailUNet and not generator.skips
+    assert generator.detail[0].weight.shape == (8, 8, 3, 3)
