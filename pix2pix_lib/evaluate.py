@@ -38,6 +38,7 @@ from .validation import InputError
 
 log = logging.getLogger("pix2pix_lib.evaluate")
 
+LEAST = 4  # pairs: two in each half of the true photos
 SHOWN = 24  # pictures of each generator in the report
 COLOUR_TOLERANCE = 40  # of 255: how far JPEG may move the colour of a class
 
@@ -102,7 +103,7 @@ class Score:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure as the arguments say; return 0. Nothing is written before all is measured."""
-    for name, least in (("count", 2), ("seeds", 1)):
+    for name, least in (("count", LEAST), ("seeds", 1)):
         if getattr(arguments, name) < least:
             raise InputError(f"--{name} must be at least {least}; got {getattr(arguments, name)}")
     device = pick_device(arguments.device)
@@ -160,7 +161,7 @@ def load_pairs(data: Path | None, layout: str, count: int, config: TrainConfig) 
 
     Raises:
         FileNotFoundError, InputError: as `find_pairs` and `PairedDataset`; also if there are fewer
-            than two pairs.
+            than `LEAST` pairs.
     """
     size = config.image_size
     if data is None:
@@ -181,8 +182,8 @@ def load_pairs(data: Path | None, layout: str, count: int, config: TrainConfig) 
             jitter=False, in_channels=config.in_channels, out_channels=config.out_channels,
         )  # fmt: skip
         log.info("%d pairs of %s", len(pairs), data / (split or ""))
-    if len(pairs) < 2:
-        raise InputError(f"{data}: measuring needs at least two pairs; there is {len(pairs)}")
+    if len(pairs) < LEAST:
+        raise InputError(f"{data}: measuring needs at least {LEAST} pairs; there are {len(pairs)}")
     inputs, truth = (torch.stack(side) for side in zip(*pairs, strict=True))
     return HeldOut(inputs, truth, facade_classes(inputs) if truth.shape[1] == 3 else None)
 
