@@ -125,6 +125,9 @@ def test_installed_course_trains_and_translates_from_another_folder(
     photo, flags = sample / "val" / "0001.jpg", "--weights run/generator.safetensors --out results"
     said = run(programs / "pix2pix-translate", "--input", photo, *flags.split(), cwd=elsewhere)
     assert said[-1].startswith("results: 1 written")
+    flags = "--weights run/generator.safetensors --count 4 --out scores"
+    said = run(programs / "pix2pix-evaluate", *flags.split(), cwd=elsewhere)
+    assert said[-1] == str(Path("scores") / "report.html")
     snapshot = "from pix2pix_lib import load_snapshot; print(load_snapshot().percent)"
     assert run(environment, "-c", snapshot, cwd=elsewhere) == ["100"]
     missing = (
@@ -137,8 +140,9 @@ def test_console_commands_are_the_mains_of_their_modules(wheel):
     with zipfile.ZipFile(wheel) as archive:
         [name] = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
         lines = archive.read(name).decode().splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "[console_scripts]",
+        "pix2pix-evaluate = pix2pix_lib.evaluate:main",
         "pix2pix-train = pix2pix_lib.train:main",
         "pix2pix-translate = pix2pix_lib.translate:main",
     ]
