@@ -29,6 +29,7 @@ NOT_NEGATIVE = (
     "load_size", "detail_channels", "disc_layers", "lambda_l1", "lambda_gan", "lambda_cycle",
     "lambda_identity", "pool_size", "seed",
 )  # fmt: skip
+ADDED = {"detail_channels": 0}  # what older versions did that did not know the setting
 RENAMED = {"first": "update_first"}  # settings of older runs and cards, under the name of today
 
 
@@ -61,24 +62,30 @@ class TrainConfig:
     out_channels: int = _option(3, "channels of the target: 1 (grey) or 3 (RGB)")
 
     generator: str = _option("unet", "kind of the generator", GENERATORS)
-    base_channels: int = _option(24, "channels after the generator's first block; the paper has 64")
+    base_channels: int = _option(16, "channels after the generator's first block; the paper has 64")
     depth: int = _option(
         5, "how often the generator halves the image; the paper has 8, for 256x256; a ResNet has 2"
     )
     blocks: int = _option(9, "residual blocks of a ResNet generator; the paper has 6 up to 128x128")
     norm: str = _option("batch", "normalisation in the generator", NORMS)
-    dropout: float = _option(0.5, "probability of dropout in the decoder's first three blocks")
+    dropout: float = _option(
+        0.2, "probability of dropout in the decoder's first three blocks; the paper has 0.5"
+    )
     skips: bool = _option(True, "connect encoder and decoder; without it an encoder-decoder")
     upsampling: str = _option(
         "resize", "how the decoder doubles the size; the paper has transposed", UPSAMPLINGS
     )
     detail_channels: int = _option(
-        0, "channels of a last block of the U-Net at full size, which sees the input; 0 has none"
+        16,
+        "channels of a last block of the U-Net at full size, which sees the input too; the paper "
+        "has none (0)",
     )
     disc_channels: int = _option(
-        32, "channels after the discriminator's first block; the paper has 64"
+        16, "channels after the discriminator's first block; the paper has 64"
     )
-    disc_norm: str = _option("batch", "normalisation in the discriminator", NORMS)
+    disc_norm: str = _option(
+        "none", "normalisation in the discriminator; the paper has batch", NORMS
+    )
     disc_layers: int = _option(
         3, "stride-2 layers of the discriminator: 0 1 2 3 4 5 see 1 16 34 70 142 286 pixels"
     )
@@ -106,7 +113,7 @@ class TrainConfig:
         50, "cyclegan: older generated images that are mixed into D's batches; 0 is none"
     )
 
-    epochs: int = _option(6, "passes over the training pairs")
+    epochs: int = _option(4, "passes over the training pairs")
     batch_size: int = _option(1, "pairs in one step; the paper has 1")
     lr: float = _option(
         4e-4, "learning rate of both Adams; it falls after half of the epochs; the paper has 2e-4"
@@ -209,12 +216,12 @@ def system_config(system: str, **options) -> TrainConfig:
 def config_from_dict(saved: Mapping) -> TrainConfig:
     """Return the config whose fields a run or a card has saved, by a version of today or before.
 
-    A setting that an older version did not have has its default.
+    A setting that an older version did not have is what that version did.
 
     Raises:
         InputError: if a setting is not known, or its value is out of range.
     """
-    settings = {RENAMED.get(name, name): value for name, value in saved.items()}
+    settings = ADDED | {RENAMED.get(name, name): value for name, value in saved.items()}
     unknown = settings.keys() - {option.name for option in fields(TrainConfig)}
     if unknown:
         raise InputError(f"unknown settings: {', '.join(sorted(unknown))}")

@@ -33,6 +33,9 @@ _PAPER = {
     "disc_channels": 64,
     "depth": 8,
     "upsampling": "transposed",
+    "detail_channels": 0,
+    "dropout": 0.5,
+    "disc_norm": "batch",
     "epochs": 200,
     "lr": 2e-4,
 }

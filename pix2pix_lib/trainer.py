@@ -153,9 +153,9 @@ class Trainer:
                 finished += _finite(recent)
                 recent.clear()
         finished += _finite(recent)
-        self.history += finished
-        self.steps += len(finished)
-        self.epoch += 1
+        history, steps = self.history + finished, self.steps + len(finished)
+        # One statement without a call: an interruption comes before all of it or after.
+        self.history, self.steps, self.epoch = history, steps, self.epoch + 1
 
     def batches(self, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of the next epoch, on the device; its random numbers begin here."""

@@ -24,7 +24,7 @@ from pix2pix_lib.checkpoints import (
     save_generator,
     saved_config,
 )
-from pix2pix_lib.config import make_discriminator, make_generator
+from pix2pix_lib.config import TrainConfig, make_discriminator, make_generator
 from pix2pix_lib.inference import translate
 from pix2pix_lib.training import make_trainer
 from pix2pix_lib.validation import InputError
@@ -270,6 +270,16 @@ def test_card_that_is_damaged_or_missing_is_named(tmp_path, tiny_config):
     (tmp_path / "generator.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"generator\.json: no such file"):
         load_generator(path)
+
+
+def test_a_card_from_before_the_block_at_full_size_describes_a_plain_u_net(tmp_path):
+    config = TrainConfig(image_size=32, base_channels=4, depth=3, detail_channels=0)
+    path = tmp_path / "generator.safetensors"
+    save_generator(path, make_generator(config), config)
+    card = json.loads(path.with_suffix(".json").read_text())
+    del card["config"]["detail_channels"]
+    path.with_suffix(".json").write_text(json.dumps(card))
+    assert load_generator(path)[1] == config != TrainConfig()
 
 
 def test_settings_that_an_older_version_did_not_know_have_their_defaults(

@@ -36,7 +36,7 @@ def make_trained(config):
     torch.manual_seed(1)
     generator = make_generator(config)
     for parameter in generator.parameters():
-        nn.init.normal_(parameter, 0, 0.3)
+        nn.init.normal_(parameter, 0, 0.15)
     generator(torch.rand(4, 3, 32, 32))
     return generator
 

@@ -419,7 +419,7 @@ def write_dataset(
 def default_dataset(
     root: Path,
     size: int = 128,
-    train: int = 400,
+    train: int = 1000,
     val: int = 100,
     base_seed: int = 0,
     progress: Progress | None = None,
