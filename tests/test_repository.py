@@ -1,5 +1,6 @@
 """Promises of the repository as a whole: its commands, its requirements, what it never holds."""
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -117,3 +118,11 @@ def test_no_large_file_and_no_machine_path():
         if path.suffix in (".py", ".md", ".toml", ".txt", ".json"):
             found = re.search(r"/(root|home|Users)/\w+/|/tmp/w/", path.read_text(encoding="utf-8"))
             assert not found or path.name == "test_repository.py", path
+
+
+@pytest.mark.parametrize(
+    "name", sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
+)
+def test_each_benchmark_can_be_imported(name):
+    """A script that nobody runs for weeks breaks when a name that it imports is gone."""
+    assert callable(importlib.import_module(f"benchmarks.{name}").main)
