@@ -32,7 +32,7 @@ from pix2pix_lib.checkpoints import (
 from pix2pix_lib.config import TrainConfig
 from pix2pix_lib.data import PairedDataset, find_pairs
 from pix2pix_lib.engine import fast_engine
-from pix2pix_lib.evaluation import confusion_matrices, fcn_score, pixel_l1
+from pix2pix_lib.evaluation import FCNScore, confusion_matrices, fcn_score, pixel_l1
 from pix2pix_lib.facades import default_dataset, facade_tensors, make_classes, split_seeds
 from pix2pix_lib.files import replacing
 from pix2pix_lib.inference import translate
@@ -159,16 +159,27 @@ class HeldOut:
         self.classes = torch.stack(classes)
         self.segmenter = load_segmenter()
 
+    def score(self, generator: torch.nn.Module) -> FCNScore:
+        """Return the FCN-score of what a generator makes of the label maps."""
+        return self._read(translate(generator, self.labels))
+
+    def ceiling(self) -> FCNScore:
+        """Return the FCN-score of the true photos."""
+        return self._read(self.photos)
+
     def scores(self, generator: torch.nn.Module) -> dict[str, float]:
         """Return the FCN-score and the L1 distance of a generator."""
         fakes = translate(generator, self.labels)
-        score = fcn_score(confusion_matrices(self.segmenter, fakes, self.classes).sum(dim=0))
+        score = self._read(fakes)
         return {
             "pixel_accuracy": round(score.pixel, 4),
             "class_accuracy": round(score.class_accuracy, 4),
             "class_iou": round(score.iou, 4),
             "l1": round(float(pixel_l1(fakes, self.photos).mean()), 4),
         }
+
+    def _read(self, images: torch.Tensor) -> FCNScore:
+        return fcn_score(confusion_matrices(self.segmenter, images, self.classes).sum(dim=0))
 
 
 def read_scores(path: Path) -> list[dict[str, str]]:

@@ -113,7 +113,7 @@ class TrainConfig:
         50, "cyclegan: older generated images that are mixed into D's batches; 0 is none"
     )
 
-    epochs: int = _option(4, "passes over the training pairs")
+    epochs: int = _option(5, "passes over the training pairs")
     batch_size: int = _option(1, "pairs in one step; the paper has 1")
     lr: float = _option(
         4e-4, "learning rate of both Adams; it falls after half of the epochs; the paper has 2e-4"

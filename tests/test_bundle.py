@@ -158,8 +158,8 @@ def test_command_says_name_size_and_digest(real_bundle, tmp_path, capsys, monkey
     [
         (lambda course: (course / "LICENSE").unlink(),
          "LICENSE is missing; make the bundle from the whole course"),
-        (lambda course: (course / "data" / "big.bin").write_bytes(os.urandom(12_000_000)),
-         "the bundle may have 12.0 MB at most, but has 12.0 MB; make its largest files smaller: "
+        (lambda course: (course / "data" / "big.bin").write_bytes(os.urandom(32_000_000)),
+         "the bundle may have 32.0 MB at most, but has 32.0 MB; make its largest files smaller: "
          f"{NAME}/data/big.bin"),
     ],
 )  # fmt: skip

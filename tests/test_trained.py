@@ -75,8 +75,8 @@ def test_history_is_finite_and_in_order():
     assert all(math.isfinite(v) for r in history for v in (r.loss_d, r.loss_g_gan, r.loss_g_l1))
 
 
-def test_shipped_files_stay_below_8_megabytes_and_name_their_origin():
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 8_000_000
+def test_shipped_files_stay_below_14_megabytes_and_name_their_origin():
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 14_000_000
     for kind in ("generator", "discriminator"):
         for percent in PERCENTS:
             card = json.loads(weights_file(kind, percent).with_suffix(".json").read_text())

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 NAME = "pix2pix-course"
 CONTENTS = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks", "data",
             "notebooks", "pix2pix_lib")  # fmt: skip
-LIMIT = 12_000_000  # bytes, which upload in a moment
+LIMIT = 32_000_000  # bytes, which upload in some seconds
 
 
 def main(argv: list[str] | None = None) -> int:
