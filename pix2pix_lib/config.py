@@ -54,7 +54,9 @@ class TrainConfig:
     )
     image_size: int = _option(128, "side of the square images, in pixels; a multiple of 2^depth")
     load_size: int = _option(
-        0, "side before the random crop; 0 means 286/256 of image_size, as in the paper"
+        0,
+        "side before the random crop; 0 means 286/256 of image_size, as in the paper, but "
+        "image_size if no data is given: the facades are drawn sharp to the pixel",
     )
     direction: str = _option("BtoA", "which side of a pair is the input", DIRECTIONS)
     flip: bool = _option(True, "mirror half of the training pairs")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.stats import binomtest
 from skimage.color import rgb2lab
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor, nn
@@ -319,3 +320,9 @@ def bootstrap(
     tail = (1 - level) / 2
     low, high = torch.quantile(found, torch.tensor([tail, 1 - tail], dtype=torch.float64))
     return float(low), float(high)
+
+
+def binomial_interval(right: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the Clopper-Pearson interval of a share, from `right` of `trials` answers."""
+    interval = binomtest(right, trials).proportion_ci(level, "exact")
+    return float(interval.low), float(interval.high)

@@ -229,6 +229,9 @@ def make_plan(options: RunOptions) -> Plan:
                 f"or choose another folder with --out"
             )
         config = system_config(**{"system": "own", **options.settings})
+        if options.data is None and "load_size" not in options.settings:
+            # Facades are drawn sharp to the pixel; enlarged, they would not be.
+            config = replace(config, load_size=config.image_size)
         return Plan(config, options.data, options.layout or "auto")
     state = read_checkpoint(checkpoint)
     config = saved_config(checkpoint, state)

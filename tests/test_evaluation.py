@@ -249,3 +249,13 @@ def test_bootstrap_draws_pictures_and_not_pixels(labels):
     seen = []
     ev.bootstrap(matrices, lambda chosen: float(seen.append(chosen.shape) or 0), draws=5)
     assert set(seen) == {(3, 2, 2)}
+
+
+def test_binomial_interval_is_the_exact_one():
+    """All right: low is the share at which that has a chance of 2.5 %; and so for none."""
+    low, high = ev.binomial_interval(20, 20)
+    assert low**20 == pytest.approx(0.025) and high == 1
+    assert ev.binomial_interval(0, 20) == pytest.approx((0, 1 - low))
+    low, high = ev.binomial_interval(14, 20)
+    tail = sum(math.comb(20, k) * low**k * (1 - low) ** (20 - k) for k in range(14, 21))
+    assert tail == pytest.approx(0.025)

@@ -21,6 +21,7 @@ LEVELS = [
     ["explorers.drawing", "explorers.panel", "explorers.base"],
     ["explorers.dataset", "explorers.unet", "explorers.receptive_field", "explorers.patches"],
     ["explorers.losses", "explorers.designer", "explorers.player", "explorers.normalization"],
+    ["explorers.vote"],
     ["train", "translate", "evaluate"],
 ]
 ORDER = [module for level in LEVELS for module in level]
@@ -30,6 +31,7 @@ HOMES = {
     "IPython": {"plots", "progress", "explorers.panel"},
     "torchvision": {"data", "corruptions"},
     "safetensors": {"checkpoints"},
+    "scipy": {"evaluation"},
     "skimage": {"evaluation"},
     "tqdm": {"progress"},
     "filelock": {"files"},

@@ -74,13 +74,13 @@ def test_256_gives_30_by_30_and_not_square_pictures_give_maps_that_are_not():
 
 
 def test_it_gives_logits_that_no_sigmoid_has_bounded():
+    torch.manual_seed(0)
     discriminator = PatchDiscriminator(base_channels=2, norm="none")
     with torch.no_grad():
         for conv in convolutions(discriminator):
             conv.weight.mul_(1000)
         logits = discriminator(*torch.randn(2, 1, 3, 64, 64))
-    assert logits.min() < 0
-    assert logits.max() > 1
+    assert logits.abs().min() > 1  # whatever their sign, which is a matter of chance
 
 
 # Layers

@@ -270,6 +270,10 @@ def test_without_data_the_facades_are_made(tmp_path, monkeypatch, capsys):
     assert train.main(["--out", str(tmp_path / "run"), "--epochs", "1", *TINY]) == 0
     assert len(list((tmp_path / "facades_32" / "train").iterdir())) == 6
     assert "making facades" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["load_size"] == 32
+    command = ["--out", str(tmp_path / "other"), "--epochs", "1", "--load-size", "36", *TINY]
+    assert train.main(command) == 0
+    assert json.loads((tmp_path / "other" / "config.json").read_text())["load_size"] == 36
 
 
 def test_real_facades_train_from_the_command_line(tmp_path, capsys):
