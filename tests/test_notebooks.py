@@ -27,6 +27,7 @@ TEACHES = {
     "05_losses": {"losses"},
     "06_training_loop": {"training", "checkpoints"},
     "07_patch_explorer": {"explorers", "trained"},
+    "08_evaluation": {"evaluation"},
     "09_normalization": {"layers"},
     "10_cyclegan": {"cyclegan", "resnet"},
     "12_scaling_up": {"engine", "costs", "devices"},
