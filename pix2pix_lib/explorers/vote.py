@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from ..evaluation import binomial_interval
+from ..facades import facade_tensors, split_seeds
+from ..inference import translate
+from ..trained import load_snapshot
 from ..validation import InputError
 from . import drawing
 from .base import Action, Explorer, Slider, View
@@ -36,13 +39,19 @@ class VoteExplorer(Explorer):
 
     Args:
         generated, photos: (N, 3, H, W) in [-1, 1]; the two of a trial need not be of one building.
+            By default what the generator that ships makes of 20 unseen label maps, and photos of
+            other unseen buildings.
         seed: decides on which side the photo is.
 
     Raises:
         InputError: if there are no pictures, or not as many of one kind as of the other.
     """
 
-    def __init__(self, generated: Tensor, photos: Tensor, seed: int = 0):
+    def __init__(
+        self, generated: Tensor | None = None, photos: Tensor | None = None, seed: int = 0
+    ):
+        if generated is None or photos is None:
+            generated, photos = shipped_ballot()
         if not len(generated) == len(photos) > 0:
             raise InputError(
                 f"a vote needs as many photos as generated pictures; got {len(photos)} and "
@@ -118,3 +127,10 @@ class VoteExplorer(Explorer):
     def _forget(self, values: Mapping) -> dict:
         self.votes.clear()
         return {"trial": 1}
+
+
+def shipped_ballot(count: int = 20) -> tuple[Tensor, Tensor]:
+    """Return what the shipped generator makes of test facades, and photos of others of them."""
+    pairs = [facade_tensors(seed) for seed in split_seeds("test", count)]
+    labels, photos = (torch.stack(side) for side in zip(*pairs, strict=True))
+    return translate(load_snapshot().generator, labels), photos.roll(1, dims=0)

@@ -27,6 +27,7 @@ from pix2pix_lib.explorers.patches import PatchExplorer
 from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
 from pix2pix_lib.explorers.unet import UNetExplorer
+from pix2pix_lib.explorers.vote import VoteExplorer
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 20  # seconds for the page to follow a key press: a network may have to run
@@ -99,6 +100,7 @@ CASES = [
     Case("07_patch_explorer", FacadeDesigner, "window_width"),
     Case("07_patch_explorer", RectanglePainter, "left", "clear"),
     Case("07_patch_explorer", TrainingPlayer, "percent"),
+    Case("08_evaluation", VoteExplorer, "trial", "start again"),
     Case("09_normalization", NormalizationExplorer, "channel"),
 ]
 

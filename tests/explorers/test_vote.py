@@ -71,3 +71,10 @@ def test_bad_arguments_are_refused(vote):
         VoteExplorer(torch.ones(1, 3, 8, 8), torch.ones(2, 3, 8, 8))
     with pytest.raises(InputError, match="got 0 and 0"):
         VoteExplorer(torch.ones(0, 3, 8, 8), torch.ones(0, 3, 8, 8))
+
+
+def test_by_default_the_shipped_generator_is_on_the_ballot():
+    vote = VoteExplorer()
+    assert vote.generated.shape == vote.photos.shape == (20, 3, 128, 128)
+    assert vote.values == {"trial": 1}
+    assert "Trial 1 of 20" in vote.view.text
