@@ -129,6 +129,14 @@ def test_psnr_and_ssim_are_those_of_torchmetrics(images, noisy):
     assert ev.ssim(images, images).tolist() == pytest.approx([1] * 8)
 
 
+def test_ssim_of_flat_pictures_in_closed_form():
+    """(2 a b + c) / (a^2 + b^2 + c) with c = (0.01 * 255)^2, which only dark pictures feel."""
+    dark, darker = (torch.full((1, 3, 16, 16), level / 127.5 - 1) for level in (30, 10))
+    constant = (0.01 * 255) ** 2
+    expected = (2 * 30 * 10 + constant) / (30**2 + 10**2 + constant)
+    assert float(ev.ssim(darker, dark)) == pytest.approx(expected, abs=1e-4)
+
+
 # As a whole
 
 
@@ -225,8 +233,8 @@ def test_brightness_is_that_of_pillow(images):
 
 
 def test_diversity_is_the_mean_over_all_pairs():
-    variants = torch.tensor([0.0, 0.5, -1.0]).view(3, 1, 1, 1, 1).expand(3, 2, 3, 4, 4)
-    assert ev.diversity(variants).tolist() == pytest.approx([(0.5 + 1 + 1.5) / 3] * 2)
+    variants = torch.tensor([0.0, 0.5, -1.0, 0.0]).view(4, 1, 1, 1, 1).expand(4, 2, 3, 4, 4)
+    assert ev.diversity(variants).tolist() == pytest.approx([(0.5 + 1 + 0 + 1.5 + 0.5 + 1) / 6] * 2)
     assert ev.diversity(variants[:1].expand(2, 2, 3, 4, 4)).tolist() == [0, 0]
 
 
