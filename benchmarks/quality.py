@@ -21,8 +21,10 @@ from benchmarks.weights import CONFIG, ENGINE
 from benchmarks.zoo import HeldOut, training_pairs
 from pix2pix_lib import plots
 from pix2pix_lib.config import TrainConfig
+from pix2pix_lib.data import PairedDataset
 from pix2pix_lib.devices import describe_device
 from pix2pix_lib.engine import PLAIN, fast_engine
+from pix2pix_lib.evaluation import FCNScore
 from pix2pix_lib.progress import make_bar
 from pix2pix_lib.training import make_trainer
 
@@ -47,21 +49,24 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=180.0, help="default: 180")
     parser.add_argument("--out", type=Path, default=Path("runs/quality.png"), help="the figure")
     arguments = parser.parse_args(argv)
-    print(f"{describe_device(CPU)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    curves = {name: measure(name, arguments.seconds) for name in RECIPES}
+    print(f"{describe_device(CPU)}, torch {torch.__version__}")
+    pairs, test = training_pairs(), HeldOut()
+    curves = {name: measure(name, arguments.seconds, pairs, test) for name in RECIPES}
     print(f"{'recipe':<9}{'seconds to .70':>15}  FCN-score after {arguments.seconds:.0f} s")
     for name, curve in curves.items():
         reached = next((f"{s:.0f}" for s, score in curve if score.pixel >= GOAL), "not reached")
         print(f"{name:<9}{reached:>15}  {curve[-1][1]}")
-    draw(curves, arguments.out)
+    draw(curves, test.ceiling().pixel, arguments.out)
     print(arguments.out)
     return 0
 
 
-def measure(name: str, seconds: float) -> list[tuple[float, object]]:
+def measure(
+    name: str, seconds: float, pairs: PairedDataset, test: HeldOut
+) -> list[tuple[float, FCNScore]]:
     """Train for so long; return (seconds of training, score) pairs."""
     config, engine = RECIPES[name]
-    trainer, pairs, test = make_trainer(config, CPU, engine), training_pairs(), HeldOut()
+    trainer = make_trainer(config, CPU, engine)
     curve, spent, scored = [(0.0, test.score(trainer.generator))], 0.0, 0.0
     bar = make_bar(int(seconds), name)
     while spent < seconds:
@@ -80,10 +85,9 @@ def measure(name: str, seconds: float) -> list[tuple[float, object]]:
     return curve
 
 
-def draw(curves: dict[str, list], path: Path) -> None:
+def draw(curves: dict[str, list], ceiling: float, path: Path) -> None:
     """Draw the pixel accuracy of each recipe over the seconds of training."""
     figure, axes = plots.new_figure(7, 3.2)
-    ceiling = HeldOut().ceiling().pixel
     for colour, (name, curve) in zip((plots.GREY, plots.BLUE, plots.ORANGE), curves.items()):
         axes.plot([s for s, _ in curve], [score.pixel for _, score in curve], color=colour,
                   marker=".", label=name)  # fmt: skip
