@@ -1,20 +1,30 @@
-"""The small trained networks that ship with the course, and snapshots of their training."""
+"""The small trained networks that ship with the course, snapshots and a film of their training."""
 
 import csv
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from .checkpoints import load_discriminator, load_generator, read_card
 from .config import TrainConfig
-from .files import course_data
+from .devices import device_of
+from .files import course_data, replacing
+from .images import to_float, to_uint8
+from .inference import translate
 from .patchgan import PatchDiscriminator
 from .training import StepRecord
 from .unet import UNet
 from .validation import InputError
 
 FOLDER = course_data() / "weights"
-PERCENTS = (0, 2, 10, 50, 100)  # of the training
+PERCENTS = (0, 2, 10, 50, 100)  # of the training: the networks of these moments ship
+FILM = (0, 1, 2, 3, 4, 6, 8, 10, 13, 16, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)  # their pictures
 REBUILD = "python -m benchmarks.weights"
 
 
@@ -75,6 +85,73 @@ def weights_file(kind: str, percent: int = 100, folder: Path | str = FOLDER) -> 
     return Path(folder) / (
         f"{kind}.safetensors" if percent == 100 else f"{kind}_{percent:03d}.safetensors"
     )
+
+
+@dataclass(frozen=True)
+class Film:
+    """What both networks made of N pairs at T moments of their training.
+
+    Args:
+        percent, step: of the training, (T,).
+        validation_l1: as that of a `Snapshot`, (T,).
+        fake_b: (T, N, C, H, W) in [-1, 1].
+        l1: mean absolute difference of `fake_b` from the truth, (T, N) in [0, 2].
+        real_logits, fake_logits: D's maps on the truth and on `fake_b`, (T, N, H', W').
+    """
+
+    percent: Tensor
+    step: Tensor
+    validation_l1: Tensor
+    fake_b: Tensor
+    l1: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+
+@torch.no_grad()
+def make_film(snapshots: Sequence[Snapshot], real_a: Tensor, real_b: Tensor) -> Film:
+    """Return what the networks of the snapshots make of pairs, (N, C, H, W) in [-1, 1]."""
+    rows = []
+    for snapshot in snapshots:
+        device = device_of(snapshot.generator)
+        inputs, truth = real_a.to(device), real_b.to(device)
+        fake_b = translate(snapshot.generator, inputs)
+        logits = [snapshot.discriminator(inputs, images)[:, 0] for images in (truth, fake_b)]
+        l1 = (fake_b - truth).abs().flatten(1).mean(dim=1)
+        numbers = (snapshot.percent, snapshot.step, snapshot.validation_l1)
+        rows.append([*map(torch.tensor, numbers), *(x.cpu() for x in (fake_b, l1, *logits))])
+    return Film(*(torch.stack(column) for column in zip(*rows, strict=True)))
+
+
+def save_film(film: Film, folder: Path | str) -> None:
+    """Write the pictures as film.jpg, one row for each moment, the rest as film.safetensors."""
+    strip = to_uint8(film.fake_b).permute(0, 3, 1, 4, 2)  # (T, H, N, W, C)
+    with replacing(Path(folder, "film.jpg")) as path:
+        image = Image.fromarray(strip.flatten(2, 3).flatten(0, 1).numpy())
+        image.save(path, quality=92, subsampling=0)
+    rest = {f.name: getattr(film, f.name) for f in fields(film) if f.name != "fake_b"}
+    rest |= {name: rest[name].half() for name in ("real_logits", "fake_logits")}
+    with replacing(Path(folder, "film.safetensors")) as path:
+        save_file(rest, path)
+
+
+def load_film(folder: Path | str = FOLDER) -> Film:
+    """Return the film of the training of the networks that ship: the first facades of "val".
+
+    Raises:
+        FileNotFoundError: if a file is missing, with the command that makes it.
+    """
+    picture, numbers = (Path(folder, f"film.{kind}") for kind in ("jpg", "safetensors"))
+    for file in (picture, numbers):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file}: the film is missing; `{REBUILD}` makes it anew")
+    rest = {name: value.float() for name, value in load_file(numbers).items()}
+    rest |= {name: rest[name].long() for name in ("percent", "step")}
+    with Image.open(picture) as image:
+        strip = torch.from_numpy(np.array(image))
+    times, count = rest["l1"].shape
+    frames = strip.unflatten(1, (count, -1)).unflatten(0, (times, -1))  # (T, H, N, W, C)
+    return Film(fake_b=to_float(frames.permute(0, 2, 4, 1, 3)), **rest)
 
 
 def load_history(folder: Path | str = FOLDER) -> list[StepRecord]:

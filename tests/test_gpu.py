@@ -18,7 +18,7 @@ from pix2pix_lib.engine import PLAIN, fast_engine
 from pix2pix_lib.explorers.patches import PatchExplorer
 from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.inference import translate
-from pix2pix_lib.trained import Snapshot
+from pix2pix_lib.trained import Snapshot, make_film
 from pix2pix_lib.training import StepRecord, make_trainer
 
 ROOT = Path(__file__).parent.parent
@@ -110,7 +110,8 @@ def test_explorers_take_networks_on_a_gpu(cuda):
     snapshots = [Snapshot(100, 9, 0.0, *networks, CONFIG)]
     assert PatchExplorer(pairs, snapshots).set(mix=1.0).numbers["patches"] > 1
     history = [StepRecord(0, step, 0.5, 0.5, 0.5) for step in range(10)]
-    assert TrainingPlayer(pairs, snapshots, history).set(facade=1).numbers["l1"] > 0
+    film = make_film(snapshots, *(torch.stack(side) for side in zip(*pairs, strict=True)))
+    assert TrainingPlayer(pairs, film, history).set(facade=1).numbers["l1"] > 0
 
 
 def test_graph_takes_at_most_the_memory_of_another_step(cuda):

@@ -3,18 +3,25 @@
 import json
 import math
 import shutil
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
+from pix2pix_lib.config import make_discriminator, make_generator
 from pix2pix_lib.facades import facade_tensors, split_seeds
 from pix2pix_lib.inference import translate
 from pix2pix_lib.trained import (
+    FILM,
     FOLDER,
     PERCENTS,
+    Snapshot,
+    load_film,
     load_history,
     load_snapshot,
     load_snapshots,
+    make_film,
+    save_film,
     weights_file,
 )
 from pix2pix_lib.training import make_trainer
@@ -75,8 +82,10 @@ def test_history_is_finite_and_in_order():
     assert all(math.isfinite(v) for r in history for v in (r.loss_d, r.loss_g_gan, r.loss_g_l1))
 
 
-def test_shipped_files_stay_below_14_megabytes_and_name_their_origin():
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 14_000_000
+def test_shipped_files_stay_below_24_megabytes_and_name_their_origin():
+    files = [file for file in FOLDER.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 24_000_000
+    assert all(file.stat().st_size < 2_000_000 for file in files)
     for kind in ("generator", "discriminator"):
         for percent in PERCENTS:
             card = json.loads(weights_file(kind, percent).with_suffix(".json").read_text())
@@ -105,6 +114,47 @@ def test_altered_file_is_refused_and_names_the_command_that_makes_it(copy):
     path.write_bytes(data)
     with pytest.raises(ValueError, match=r"SHA-256.*`python -m benchmarks\.weights` makes it anew"):
         load_snapshot(2, copy)
+
+
+def test_film_shows_what_the_shipped_networks_make(snapshots):
+    film = load_film()
+    assert film.percent.tolist() == list(FILM) and set(PERCENTS) <= set(FILM)
+    count = film.l1.shape[1]
+    pairs = [facade_tensors(seed) for seed in split_seeds("val", count)]
+    ours = make_film(snapshots, *(torch.stack(side) for side in zip(*pairs, strict=True)))
+    times = [FILM.index(percent) for percent in PERCENTS]
+    assert torch.equal(film.step[times], ours.step)
+    assert torch.allclose(film.validation_l1[times], ours.validation_l1, atol=1e-6)
+    # the film was made in 32 bits, the networks ship in 16; the frames are JPEG
+    assert torch.allclose(film.l1[times], ours.l1, atol=0.002)
+    assert float((film.fake_b[times] - ours.fake_b).abs().mean()) < 0.03
+    for name in ("real_logits", "fake_logits"):
+        assert float((getattr(film, name)[times] - getattr(ours, name)).abs().mean()) < 0.05
+
+
+def test_film_comes_back_as_it_was_saved(tmp_path, tiny_config):
+    torch.manual_seed(0)
+    networks = make_generator(tiny_config).eval(), make_discriminator(tiny_config).eval()
+    moments = [Snapshot(percent, 10, 0.25, *networks, tiny_config) for percent in (0, 50, 100)]
+    size = tiny_config.image_size
+    ramp = torch.linspace(-1, 1, size).expand(2, 3, size, size)
+    film = make_film(moments, ramp, ramp.flip(3))
+    # in place of the noise that untrained networks make, which JPEG does not keep
+    film = replace(film, fake_b=torch.stack([ramp, ramp.flip(2), ramp.flip(3)]))
+    save_film(film, tmp_path)
+    again = load_film(tmp_path)
+    for field in fields(film):
+        ours, theirs = getattr(film, field.name), getattr(again, field.name)
+        assert ours.shape == theirs.shape, field.name
+        near = 0.05 if field.name == "fake_b" else 1e-3
+        assert torch.allclose(ours.float(), theirs.float(), atol=near), field.name
+
+
+@pytest.mark.parametrize("name", ["film.jpg", "film.safetensors"])
+def test_missing_film_names_the_command_that_makes_it(copy, name):
+    (copy / name).unlink()
+    with pytest.raises(FileNotFoundError, match=r"missing; `python -m benchmarks\.weights` makes"):
+        load_film(copy)
 
 
 def test_missing_history_names_the_command_that_makes_it(copy):

@@ -1,21 +1,17 @@
 """Training player: step through the recorded training of the networks that ship.
 
-Source: the snapshots and losses in data/weights, see `trained`.
+Source: the film and the losses in data/weights, see `trained`.
 """
 
-import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ..devices import device_of
 from ..facades import facade_tensors, split_seeds
-from ..inference import translate
 from ..plots import BLUE, GREEN, ORANGE
-from ..trained import Snapshot, load_history, load_snapshots
+from ..trained import Film, load_film, load_history
 from ..training import StepRecord
 from ..validation import InputError
 from . import drawing
@@ -29,55 +25,51 @@ STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # between the ma
 
 
 class TrainingPlayer(Explorer):
-    """Samples, patch maps and losses at each snapshot of a training.
+    """Samples, patch maps and losses at each frame of a film of a training.
 
     Controls:
         percent: of the training.
         facade: the pair.
 
     Numbers:
-        step: of the snapshot.
-        validation_l1: mean absolute difference from the true photos, in [0, 2], on the snapshot's
-            card.
+        step: of the training.
+        validation_l1: mean absolute difference from 100 true photos, in [0, 2].
         l1: the same for this facade.
         real, fake: mean probability that D gives the true picture, and the generated one.
 
     Args:
-        pairs: (real_a, real_b) tensors (3, H, W) in [-1, 1]; by default six procedural facades that
-            no training saw.
-        snapshots, history: what `trained.load_snapshots` and `trained.load_history` return; by
-            default that.
+        pairs: (real_a, real_b) tensors (3, H, W) in [-1, 1]; by default the six procedural facades
+            of the film, which no training saw.
+        film, history: what `trained.make_film` or `trained.load_film`, and `trained.load_history`
+            return; by default those of the networks that ship.
 
     Raises:
-        InputError: if there are no pairs, snapshots or losses.
+        InputError: if there are no losses, or not as many pairs as in the film.
     """
 
     def __init__(
         self,
         pairs: Sequence[tuple[Tensor, Tensor]] | None = None,
-        snapshots: Sequence[Snapshot] | None = None,
+        film: Film | None = None,
         history: Sequence[StepRecord] | None = None,
     ):
-        self.pairs = (
-            [facade_tensors(seed) for seed in split_seeds("val", 6)]
-            if pairs is None
-            else list(pairs)
-        )
+        self.film = load_film() if film is None else film
+        count = self.film.l1.shape[1]
+        if pairs is None:
+            pairs = [facade_tensors(seed) for seed in split_seeds("val", count)]
+        self.pairs = list(pairs)
         self.history = load_history() if history is None else list(history)
-        snapshots = load_snapshots() if snapshots is None else snapshots
-        if not (self.pairs and self.history and snapshots):
+        if not self.history or len(self.pairs) != count:
             raise InputError(
-                f"pairs, snapshots and losses are needed; got {len(self.pairs)}, {len(snapshots)} "
-                f"and {len(self.history)}"
+                f"losses are needed, and the film's {count} pairs; got {len(self.history)} losses "
+                f"and {len(self.pairs)} pairs"
             )
-        self.snapshots = {snapshot.percent: snapshot for snapshot in snapshots}
-        last = max(self.history[-1].step, *(snapshot.step for snapshot in snapshots))
+        last = max(self.history[-1].step, int(self.film.step.max()))
         self.charts = [
             LossChart(self.history, last, names, width)
             for names, width in zip((ADVERSARIAL, PIXELWISE), WIDTHS)
         ]
-        self.judged = functools.lru_cache(64)(self._judged)
-        percents = tuple(self.snapshots)
+        percents = tuple(self.film.percent.tolist())
         super().__init__(
             [
                 Choice("percent", "training, %", percents, percents[0], ordered=True),
@@ -86,46 +78,30 @@ class TrainingPlayer(Explorer):
         )
 
     def draw(self, percent: int, facade: int) -> View:
+        film, time = self.film, self.film.percent.tolist().index(percent)
         real_a, real_b = self.pairs[facade]
-        fake_b, real_logits, fake_logits = self.judged(percent, facade)
-        snapshot = self.snapshots[percent]
+        real_logits, fake_logits = film.real_logits[time, facade], film.fake_logits[time, facade]
         numbers = {
-            "step": snapshot.step,
-            "validation_l1": snapshot.validation_l1,
-            "l1": float((fake_b - real_b).abs().mean()),
+            "step": int(film.step[time]),
+            "validation_l1": float(film.validation_l1[time]),
+            "l1": float(film.l1[time, facade]),
             "real": float(real_logits.sigmoid().mean()),
             "fake": float(fake_logits.sigmoid().mean()),
         }
+        pictures = real_a, film.fake_b[time, facade], real_b
         panels = [
-            *(drawing.smooth_photo(image, SIDE) for image in (real_a, fake_b, real_b)),
+            *(drawing.smooth_photo(image, SIDE) for image in pictures),
             draw_map(fake_logits),
             draw_map(real_logits),
         ]
         titles = ["label map", "generated", "true photo", "D on generated", "D on the true photo"]
-        charts = [chart.marked(snapshot.step) for chart in self.charts]
+        charts = [chart.marked(numbers["step"]) for chart in self.charts]
         picture = drawing.stack(
             [drawing.row(panels, titles, GAP), drawing.row(charts, gap=GAP)], gap=6
         )
         return View(
             picture, player_text(percent, numbers), player_alt(percent, facade, numbers), numbers
         )
-
-    @torch.no_grad()
-    def _judged(self, percent: int, facade: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the generated picture, and D's logits for the true and for the generated one.
-
-        Returns:
-            (3, H, W), (H', W'), (H', W').
-        """
-        snapshot = self.snapshots[percent]
-        device = device_of(snapshot.generator)
-        real_a, real_b = (image[None].to(device) for image in self.pairs[facade])
-        fake_b = self.run_network(translate, snapshot.generator, real_a)
-        logits = [
-            self.run_network(snapshot.discriminator, real_a, image)[0, 0].cpu()
-            for image in (real_b, fake_b)
-        ]
-        return fake_b[0].cpu(), *logits
 
 
 def player_text(percent: int, numbers: Mapping) -> str:

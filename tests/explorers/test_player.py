@@ -6,10 +6,10 @@ import torch
 from PIL import ImageColor
 
 from pix2pix_lib.config import make_discriminator, make_generator
-from pix2pix_lib.explorers import player
+from pix2pix_lib.explorers import drawing, player
 from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.inference import translate
-from pix2pix_lib.trained import Snapshot
+from pix2pix_lib.trained import Snapshot, make_film
 from pix2pix_lib.training import StepRecord
 
 
@@ -29,8 +29,14 @@ def history():
 
 
 @pytest.fixture
-def explorer(tiny_pairs, snapshots, history):
-    return TrainingPlayer([tiny_pairs[0], tiny_pairs[1]], snapshots, history)
+def film(tiny_pairs, snapshots):
+    inputs, truth = zip(tiny_pairs[0], tiny_pairs[1], strict=True)
+    return make_film(snapshots, torch.stack(inputs), torch.stack(truth))
+
+
+@pytest.fixture
+def explorer(tiny_pairs, film, history):
+    return TrainingPlayer([tiny_pairs[0], tiny_pairs[1]], film, history)
 
 
 def test_numbers_are_those_of_the_snapshots_networks(explorer, snapshots, tiny_pairs):
@@ -41,10 +47,28 @@ def test_numbers_are_those_of_the_snapshots_networks(explorer, snapshots, tiny_p
         fake_b = translate(generator, real_a)
         logits = [discriminator(real_a, image) for image in (real_b, fake_b)]
     probabilities = [torch.sigmoid(each).mean() for each in logits]
-    assert view.numbers["step"] == 500 and view.numbers["validation_l1"] == 0.45
+    assert view.numbers["step"] == 500
+    assert view.numbers["validation_l1"] == pytest.approx(0.45, abs=1e-6)
     assert view.numbers["l1"] == pytest.approx(float((fake_b - real_b).abs().mean()), abs=1e-6)
     assert view.numbers["real"] == pytest.approx(float(probabilities[0]), abs=1e-6)
     assert view.numbers["fake"] == pytest.approx(float(probabilities[1]), abs=1e-6)
+
+
+def test_picture_is_the_frame_of_that_moment_and_facade(explorer, film):
+    frame = explorer.set(percent=100, facade=1).image
+    other = explorer.set(percent=100, facade=0).image
+    left = drawing.smooth_photo(film.fake_b[2, 1], player.SIDE)
+    assert _holds(frame, left) and not _holds(other, left)
+
+
+def _holds(picture, part):
+    """Tell whether the second panel of a picture is this one, whatever stands above it."""
+    x, wide = player.SIDE + player.GAP, np.asarray(picture)
+    part = np.asarray(part.convert("RGB"))
+    column = wide[:, x : x + player.SIDE, :3]
+    return any(
+        np.array_equal(column[y : y + len(part)], part) for y in range(len(wide) - len(part))
+    )
 
 
 def test_text_and_alt_follow_the_snapshot(explorer):
@@ -93,12 +117,10 @@ def test_patch_map_is_purple_for_real_and_orange_for_generated():
     assert left[2] > left[1] and right[0] > right[2]  # blue above green; red above blue
 
 
-def test_networks_run_once_for_each_snapshot_and_facade(explorer):
-    explorer.set(percent=100)
-    assert explorer.network_seconds > 0
-    explorer.set(percent=0)
-    explorer.set(percent=100)
-    assert explorer.network_seconds == 0
+def test_no_network_runs_while_the_film_is_shown(explorer):
+    for percent in (100, 0, 50):
+        explorer.set(percent=percent)
+        assert explorer.network_seconds == 0
 
 
 def test_shipped_training_is_the_default():
@@ -108,6 +130,11 @@ def test_shipped_training_is_the_default():
     assert explorer.view.image.width <= 900 and explorer.view.image.height <= 420
 
 
-def test_nothing_to_show_is_refused(tiny_pairs, snapshots):
-    with pytest.raises(ValueError, match="pairs, snapshots and losses are needed; got 1, 3 and 0"):
-        TrainingPlayer([tiny_pairs[0]], snapshots, [])
+def test_nothing_to_show_is_refused(tiny_pairs, film):
+    with pytest.raises(ValueError, match="the film's 2 pairs; got 0 losses and 2 pairs"):
+        TrainingPlayer([tiny_pairs[0], tiny_pairs[1]], film, [])
+
+
+def test_film_of_other_pairs_is_refused(tiny_pairs, film, history):
+    with pytest.raises(ValueError, match="the film's 2 pairs; got 4 losses and 1 pairs"):
+        TrainingPlayer([tiny_pairs[0]], film, history)
