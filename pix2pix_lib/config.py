@@ -83,7 +83,7 @@ class TrainConfig:
         "has none (0)",
     )
     disc_channels: int = _option(
-        16, "channels after the discriminator's first block; the paper has 64"
+        12, "channels after the discriminator's first block; the paper has 64"
     )
     disc_norm: str = _option(
         "none", "normalisation in the discriminator; the paper has batch", NORMS
