@@ -3,7 +3,7 @@
     python -m benchmarks.zoo              every model with every seed, one after the other
     python -m benchmarks.zoo l1 l1_cgan   only these
     python -m benchmarks.zoo --seeds 1    only with the first seed
-    python -m benchmarks.zoo --ship       write the scores, and the networks of the first seed
+    python -m benchmarks.zoo --ship       write and print the scores, and the first seed's networks
 
 All learn from the same pairs, for the same number of steps, and differ in one thing each. After
 every epoch a segmenter reads what each makes of held-out label maps. State and scores are kept in
@@ -17,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import torch
@@ -32,8 +32,9 @@ from pix2pix_lib.checkpoints import (
 from pix2pix_lib.config import TrainConfig
 from pix2pix_lib.data import PairedDataset, find_pairs
 from pix2pix_lib.engine import fast_engine
+from pix2pix_lib.evaluate import load_pairs
 from pix2pix_lib.evaluation import FCNScore, confusion_matrices, fcn_score, pixel_l1
-from pix2pix_lib.facades import default_dataset, facade_tensors, make_classes, split_seeds
+from pix2pix_lib.facades import default_dataset
 from pix2pix_lib.files import replacing
 from pix2pix_lib.inference import translate
 from pix2pix_lib.progress import make_bar
@@ -45,6 +46,7 @@ SHIPPED = ROOT / "data" / "weights" / "zoo"
 SCORES = SHIPPED / "scores.csv"
 SEEDS = 3
 FACADES, HELD_OUT = 2000, 100
+KINDS = ("pixel_accuracy", "class_accuracy", "class_iou")
 # The paper's recipe at 128x128 with fewer channels, and without enlarging the pairs first, which
 # would blur what is one pixel wide; 4 epochs are 8,000 steps.
 COMMON = {
@@ -152,11 +154,8 @@ class HeldOut:
     """Facades of the test split, and the segmenter that reads what is made of their label maps."""
 
     def __init__(self, count: int = HELD_OUT):
-        seeds = split_seeds("test", count)
-        pairs = [facade_tensors(seed) for seed in seeds]
-        self.labels, self.photos = (torch.stack(side) for side in zip(*pairs, strict=True))
-        classes = [torch.from_numpy(make_classes(seed, 128)).long() for seed in seeds]
-        self.classes = torch.stack(classes)
+        pairs = load_pairs(None, "auto", count, TrainConfig())
+        self.labels, self.photos, self.classes = pairs.inputs, pairs.truth, pairs.classes
         self.segmenter = load_segmenter()
 
     def score(self, generator: torch.nn.Module) -> FCNScore:
@@ -172,9 +171,7 @@ class HeldOut:
         fakes = translate(generator, self.labels)
         score = self._read(fakes)
         return {
-            "pixel_accuracy": round(score.pixel, 4),
-            "class_accuracy": round(score.class_accuracy, 4),
-            "class_iou": round(score.iou, 4),
+            **{kind: round(value, 4) for kind, value in zip(KINDS, astuple(score))},
             "l1": round(float(pixel_l1(fakes, self.photos).mean()), 4),
         }
 
@@ -210,9 +207,12 @@ def finished() -> Iterator[Job]:
 
 def ship() -> None:
     """Write the scores of all finished trainings, and in 16 bits the generators of seed 0."""
+    jobs = list(finished())
+    if not jobs:
+        sys.exit("no training of the zoo has come to its end yet: run `python -m benchmarks.zoo`")
     shutil.rmtree(SHIPPED, ignore_errors=True)
     rows = []
-    for job in finished():
+    for job in jobs:
         rows += read_scores(job.scores)
         if job.seed == 0:
             trainer = make_trainer(job.config, "cpu", fast_engine("bf16", torch.device("cpu")))
@@ -226,6 +226,22 @@ def ship() -> None:
             path = SHIPPED / f"{job.model}.safetensors"
             save_generator(path, trainer.generator, job.config, card, half=True)
     write_scores(SCORES, rows)
+    print_table()
+
+
+def print_table() -> None:
+    """Print the means over the seeds at the end, and the range of the IoU, as in the README."""
+    print("| model | seeds | pixel accuracy | class accuracy | class IoU, lowest to highest |")
+    rows = read_scores(SCORES)
+    last = max(int(row["step"]) for row in rows)
+    for model in MODELS:
+        ours = [row for row in rows if row["model"] == model and int(row["step"]) == last]
+        if not ours:
+            continue
+        pixel, klass, iou = ([float(row[kind]) for row in ours] for kind in KINDS)
+        means = [f"{sum(values) / len(values):.3f}"[1:] for values in (pixel, klass, iou)]
+        span = f"{min(iou):.3f}"[1:] + " to " + f"{max(iou):.3f}"[1:]
+        print(f"| `{model}` | {len(ours)} | {means[0]} | {means[1]} | {means[2]} ({span}) |")
 
 
 if __name__ == "__main__":
