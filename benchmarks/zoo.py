@@ -240,8 +240,8 @@ def print_table() -> None:
             continue
         pixel, klass, iou = ([float(row[kind]) for row in ours] for kind in KINDS)
         means = [f"{sum(values) / len(values):.3f}"[1:] for values in (pixel, klass, iou)]
-        span = f"{min(iou):.3f}"[1:] + " to " + f"{max(iou):.3f}"[1:]
-        print(f"| `{model}` | {len(ours)} | {means[0]} | {means[1]} | {means[2]} ({span}) |")
+        span = f" ({f'{min(iou):.3f}'[1:]} to {f'{max(iou):.3f}'[1:]})" if len(ours) > 1 else ""
+        print(f"| `{model}` | {len(ours)} | {means[0]} | {means[1]} | {means[2]}{span} |")
 
 
 if __name__ == "__main__":
