@@ -235,7 +235,12 @@ def contrast(images: Tensor) -> Tensor:
 
 
 def edge_density(images: Tensor, steepness: float = EDGE) -> Tensor:
-    """Return the share of each picture's pixels that are thin, steep edges: (N,).
+    """Return the share of each picture's pixels that are edges: (N,). See `edge_map`."""
+    return edge_map(images, steepness).double().flatten(1).mean(dim=1)
+
+
+def edge_map(images: Tensor, steepness: float = EDGE) -> Tensor:
+    """Return where pictures have thin, steep edges: (N, H, W) bool.
 
     An edge is a pixel where brightness changes most along its direction, by at least `steepness`
     times the picture's contrast. So a picture with half the contrast has the same edges, and a
@@ -252,7 +257,7 @@ def edge_density(images: Tensor, steepness: float = EDGE) -> Tensor:
         (slope >= left) & (slope > right),
         (slope >= above) & (slope > below),
     )
-    return (summit & (slope > least)).double().flatten(1).mean(dim=1)
+    return summit & (slope > least)
 
 
 def grey(images: Tensor) -> Tensor:

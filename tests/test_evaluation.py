@@ -221,6 +221,8 @@ def test_edge_of_a_step_is_one_pixel_wide():
     step[..., :5] = -1
     assert float(ev.edge_density(step)) == pytest.approx(1 / 10)
     assert float(ev.edge_density(step.transpose(2, 3))) == pytest.approx(1 / 10)
+    columns = ev.edge_map(step)[0].nonzero()[:, 1].unique()
+    assert len(columns) == 1 and step[0, 0, 0, columns] != step[0, 0, 0, columns - 1]
     assert float(ev.edge_density(torch.zeros(1, 3, 8, 8))) == 0
 
 
