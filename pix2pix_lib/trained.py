@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from .checkpoints import load_discriminator, load_generator, read_card
@@ -132,7 +132,7 @@ def save_film(film: Film, folder: Path | str) -> None:
     rest = {f.name: getattr(film, f.name) for f in fields(film) if f.name != "fake_b"}
     rest |= {name: rest[name].half() for name in ("real_logits", "fake_logits")}
     with replacing(Path(folder, "film.safetensors")) as path:
-        save_file(rest, path)
+        path.write_bytes(save(rest))
 
 
 def load_film(folder: Path | str = FOLDER) -> Film:
