@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
+from benchmarks import weights
 from pix2pix_lib.config import make_discriminator, make_generator
 from pix2pix_lib.facades import facade_tensors, split_seeds
 from pix2pix_lib.inference import translate
@@ -73,6 +74,16 @@ def test_trained_discriminator_prefers_true_photos_and_the_untrained_one_cannot_
             margin = s.discriminator(real_a, real_b) - s.discriminator(real_a, fake_b)
             margins[s.percent] = float(margin.mean())
     assert margins[100] > 1 and abs(margins[0]) < 0.5
+
+
+def test_generator_that_ships_is_the_mean_after_all_epochs_but_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "CONFIG", replace(weights.CONFIG, epochs=3))
+    for epoch in (1, 2, 3):
+        average = {"n_averaged": torch.tensor(epoch), "module.w": torch.full((2,), 10.0**epoch)}
+        torch.save(average, weights.average_file(tmp_path, epoch))
+    (name, mean), *others = weights.final_state(tmp_path).items()
+    assert name == "w" and not others
+    assert mean.tolist() == [550.0, 550.0]
 
 
 def test_history_is_finite_and_in_order():
