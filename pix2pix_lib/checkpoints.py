@@ -18,7 +18,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from .config import (
     TrainConfig,
@@ -325,13 +325,9 @@ def _load_network(
             f"{path}: its SHA-256 is not the one in its card; the file is damaged or another "
             f"one{remedy}"
         )
-    try:
-        tensors = safetensors.torch.load(data)
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error})") from error
     tensors = {
         name: value.float() if value.is_floating_point() else value.clone()
-        for name, value in tensors.items()
+        for name, value in _read_tensors(path, data).items()
     }
     with torch.device("meta"):  # without first weights, which would take random numbers
         network = make(config)
@@ -343,3 +339,25 @@ def _load_network(
             f"{path}: not the {kind} that its card describes ({reason}){remedy}"
         ) from error
     return network.to(device), config
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write tensors by their names as a safetensors file, without a card."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(safetensors.torch.save(tensors))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file.
+
+    Raises:
+        InputError: if the file is none.
+    """
+    return _read_tensors(path, path.read_bytes())
+
+
+def _read_tensors(path: Path, data: bytes) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a readable safetensors file ({error})") from error

@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from .checkpoints import load_discriminator, load_generator, read_card
+from .checkpoints import (
+    load_discriminator,
+    load_generator,
+    load_tensors,
+    read_card,
+    save_tensors,
+)
 from .config import TrainConfig
 from .devices import device_of
 from .files import course_data, replacing
@@ -131,8 +136,7 @@ def save_film(film: Film, folder: Path | str) -> None:
         image.save(path, quality=92, subsampling=0)
     rest = {f.name: getattr(film, f.name) for f in fields(film) if f.name != "fake_b"}
     rest |= {name: rest[name].half() for name in ("real_logits", "fake_logits")}
-    with replacing(Path(folder, "film.safetensors")) as path:
-        path.write_bytes(save(rest))
+    save_tensors(Path(folder, "film.safetensors"), rest)
 
 
 def load_film(folder: Path | str = FOLDER) -> Film:
@@ -140,12 +144,13 @@ def load_film(folder: Path | str = FOLDER) -> Film:
 
     Raises:
         FileNotFoundError: if a file is missing, with the command that makes it.
+        InputError: if the file of the numbers is damaged.
     """
     picture, numbers = (Path(folder, f"film.{kind}") for kind in ("jpg", "safetensors"))
     for file in (picture, numbers):
         if not file.is_file():
             raise FileNotFoundError(f"{file}: the film is missing; `{REBUILD}` makes it anew")
-    rest = {name: value.float() for name, value in load_file(numbers).items()}
+    rest = {name: value.float() for name, value in load_tensors(numbers).items()}
     rest |= {name: rest[name].long() for name in ("percent", "step")}
     with Image.open(picture) as image:
         strip = torch.from_numpy(np.array(image))

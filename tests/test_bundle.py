@@ -98,7 +98,7 @@ def assert_refused(process, *words):
 
 
 def test_bundle_of_this_course_is_whole_and_small(real_bundle):
-    assert real_bundle.stat().st_size < 20_000_000
+    assert real_bundle.stat().st_size < 24_000_000  # the limit is 32
     names = set(contents(real_bundle))
     tracked = [
         "README.md", "LICENSE", "requirements.txt", "pyproject.toml", "data/README.md",
@@ -322,7 +322,8 @@ def test_notebook_runs_from_an_uploaded_bundle(real_bundle, tmp_path, monkeypatc
     notebook.cells.append(cell)
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(here)}})
     client.execute()  # raises the error of any cell that fails
-    report = notebook.cells.pop().outputs[0].text.split()
+    outputs = notebook.cells.pop().outputs  # a line may come in several pieces
+    report = "".join(output.text for output in outputs).split()
     assert report == [sys.executable, str(here / NAME), str(here / NAME), "True"]
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

@@ -168,6 +168,12 @@ def test_missing_film_names_the_command_that_makes_it(copy, name):
         load_film(copy)
 
 
+def test_damaged_film_is_refused_by_name(copy):
+    (copy / "film.safetensors").write_bytes(b"not tensors")
+    with pytest.raises(ValueError, match=r"film\.safetensors: not a readable safetensors file"):
+        load_film(copy)
+
+
 def test_missing_history_names_the_command_that_makes_it(copy):
     (copy / "history.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"`python -m benchmarks\.weights`"):
