@@ -165,8 +165,8 @@ def ship(run: Path, folder: Path) -> None:
         save_generator(path, moment.generator, CONFIG, card, half=True)
         path = weights_file("discriminator", moment.percent, folder)
         save_discriminator(path, moment.discriminator, CONFIG, card, half=True)
-    shown = [facade_tensors(seed) for seed in split_seeds("val", FILMED)]
-    save_film(make_film(snapshots, *(torch.stack(side) for side in zip(*shown))), folder)
+    filmed = (torch.stack(side) for side in zip(*(validation[index] for index in range(FILMED))))
+    save_film(make_film(snapshots, *filmed), folder)
     # A snapshot lacks the losses of the epoch in which it was taken.
     trainer = make_trainer(CONFIG, engine=ENGINE)
     load_checkpoint(run / "last.pt", trainer)

@@ -153,8 +153,8 @@ def training_pairs() -> PairedDataset:
 class HeldOut:
     """Facades of the test split, and the segmenter that reads what is made of their label maps."""
 
-    def __init__(self, count: int = HELD_OUT):
-        pairs = load_pairs(None, "auto", count, TrainConfig())
+    def __init__(self):
+        pairs = load_pairs(None, "auto", HELD_OUT, TrainConfig())
         self.labels, self.photos, self.classes = pairs.inputs, pairs.truth, pairs.classes
         self.segmenter = load_segmenter()
 

@@ -150,8 +150,8 @@ def load_film(folder: Path | str = FOLDER) -> Film:
     for file in (picture, numbers):
         if not file.is_file():
             raise FileNotFoundError(f"{file}: the film is missing; `{REBUILD}` makes it anew")
-    rest = {name: value.float() for name, value in load_tensors(numbers).items()}
-    rest |= {name: rest[name].long() for name in ("percent", "step")}
+    rest = load_tensors(numbers)
+    rest |= {name: rest[name].float() for name in ("real_logits", "fake_logits")}
     with Image.open(picture) as image:
         strip = torch.from_numpy(np.array(image))
     times, count = rest["l1"].shape

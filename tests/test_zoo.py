@@ -19,7 +19,7 @@ def small_zoo(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "SHIPPED", tmp_path / "shipped")
     monkeypatch.setattr(zoo, "SCORES", tmp_path / "shipped" / "scores.csv")
     monkeypatch.setattr(zoo, "FACADES", 4)
-    monkeypatch.setattr(zoo.HeldOut.__init__, "__defaults__", (4,))
+    monkeypatch.setattr(zoo, "HELD_OUT", 4)
     narrow = {"base_channels": 2, "disc_channels": 2, "detail_channels": 2, "epochs": 2}
     monkeypatch.setattr(zoo, "COMMON", zoo.COMMON | narrow)
     return tmp_path

@@ -117,7 +117,13 @@ def test_patch_map_is_purple_for_real_and_orange_for_generated():
     assert left[2] > left[1] and right[0] > right[2]  # blue above green; red above blue
 
 
-def test_no_network_runs_while_the_film_is_shown(explorer):
+def test_no_network_runs_while_the_film_is_shown(explorer, monkeypatch):
+    def refuse(network, *images):
+        raise AssertionError(f"{type(network).__name__} ran")
+
+    monkeypatch.setattr(torch.nn.Module, "__call__", refuse)
+    with pytest.raises(AssertionError, match="Identity ran"):
+        torch.nn.Identity()(torch.zeros(1))  # so that the check can fail
     for percent in (100, 0, 50):
         explorer.set(percent=percent)
         assert explorer.network_seconds == 0
