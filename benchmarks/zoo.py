@@ -7,15 +7,14 @@
 
 All learn from the same pairs, for the same number of steps, and differ in one thing each. After
 every epoch a segmenter reads what each makes of held-out label maps. State and scores are kept in
-runs/zoo: the same command goes on after an interruption, and two calls at once share the work. All
+runs/zoo: the same command goes on after an interruption, and two calls at once share the work. What
+data/weights/zoo/scores.csv has in full is not trained again: to train it anew, delete its rows. All
 of it takes about three hours of two cores.
 """
 
 import argparse
 import csv
-import shutil
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -109,6 +108,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         for job in jobs:
+            if is_complete(job, shipped_scores(job)):
+                continue
             job.folder.mkdir(parents=True, exist_ok=True)
             with suppress(Timeout), FileLock(job.folder / "lock", timeout=0):  # else another has it
                 train(job)
@@ -195,38 +196,51 @@ def write_scores(path: Path, rows: list[dict]) -> None:
         writer.writerows(rows)
 
 
-def finished() -> Iterator[Job]:
-    """Yield the trainings that have come to their end."""
-    for seed in range(SEEDS):
-        for model in MODELS:
-            job = Job(model, seed)
-            rows = read_scores(job.scores)
-            if rows and int(rows[-1]["step"]) == job.config.epochs * FACADES:
-                yield job
+def shipped_scores(job: Job) -> list[dict[str, str]]:
+    """Return the scores of a training that lie in data/weights/zoo."""
+    return [
+        row
+        for row in read_scores(SCORES)
+        if (row["model"], row["seed"]) == (job.model, str(job.seed))
+    ]
+
+
+def is_complete(job: Job, rows: list[dict[str, str]]) -> bool:
+    """Return whether scores reach to the end of their training."""
+    return bool(rows) and int(rows[-1]["step"]) == job.config.epochs * FACADES
 
 
 def ship() -> None:
-    """Write the scores of all finished trainings, and in 16 bits the generators of seed 0."""
-    jobs = list(finished())
-    if not jobs:
-        sys.exit("no training of the zoo has come to its end yet: run `python -m benchmarks.zoo`")
-    shutil.rmtree(SHIPPED, ignore_errors=True)
+    """Write the scores of all finished trainings, and in 16 bits the generators of seed 0.
+
+    A training that is not in runs/zoo keeps what was shipped of it.
+    """
     rows = []
-    for job in jobs:
-        rows += read_scores(job.scores)
-        if job.seed == 0:
-            trainer = make_trainer(job.config, "cpu", fast_engine("bf16", torch.device("cpu")))
-            load_checkpoint(job.folder / "last.pt", trainer)
-            card = {
-                "trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades)",
-                "command": f"python -m benchmarks.zoo {job.model}",
-                "licence": "CC0-1.0",
-                "step": trainer.steps,
-            }
-            path = SHIPPED / f"{job.model}.safetensors"
-            save_generator(path, trainer.generator, job.config, card, half=True)
+    for job in (Job(model, seed) for seed in range(SEEDS) for model in MODELS):
+        if is_complete(job, scores := read_scores(job.scores)):
+            rows += scores
+            if job.seed == 0:
+                ship_generator(job)
+        else:
+            rows += shipped_scores(job)
+    if not rows:
+        sys.exit("no training of the zoo has come to its end yet: run `python -m benchmarks.zoo`")
     write_scores(SCORES, rows)
     print_table()
+
+
+def ship_generator(job: Job) -> None:
+    """Write the generator of a finished training."""
+    trainer = make_trainer(job.config, "cpu", fast_engine("bf16", torch.device("cpu")))
+    load_checkpoint(job.folder / "last.pt", trainer)
+    card = {
+        "trained_on": f"{FACADES} procedural facades of 128x128 (pix2pix_lib.facades)",
+        "command": f"python -m benchmarks.zoo {job.model}",
+        "licence": "CC0-1.0",
+        "step": trainer.steps,
+    }
+    path = SHIPPED / f"{job.model}.safetensors"
+    save_generator(path, trainer.generator, job.config, card, half=True)
 
 
 def print_table() -> None:

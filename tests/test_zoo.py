@@ -60,6 +60,22 @@ def test_ship_writes_what_is_finished_and_nothing_else(small_zoo):
     assert load_generator(zoo.SHIPPED / "l1.safetensors")[1] == zoo.Job("l1", 0).config
 
 
+def test_shipped_training_is_kept_and_not_made_again(small_zoo, monkeypatch):
+    zoo.main(["l1", "--seeds", "1"])
+    zoo.ship()
+    before = zoo.read_scores(zoo.SCORES)
+    generator = (zoo.SHIPPED / "l1.safetensors").read_bytes()
+
+    monkeypatch.setattr(zoo, "RUN", small_zoo / "another machine")
+    zoo.main(["l1", "--seeds", "2"])
+    assert [folder.name for folder in zoo.RUN.glob("l1-*")] == ["l1-1"]
+    zoo.ship()
+    rows = zoo.read_scores(zoo.SCORES)
+    assert rows[:2] == before
+    assert [(row["seed"], row["step"]) for row in rows[2:]] == [("1", "4"), ("1", "8")]
+    assert (zoo.SHIPPED / "l1.safetensors").read_bytes() == generator
+
+
 def test_nothing_is_shipped_before_a_training_has_come_to_its_end(small_zoo):
     zoo.SHIPPED.mkdir()
     (zoo.SHIPPED / "l1.json").write_text("{}")
