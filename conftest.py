@@ -13,11 +13,13 @@ LONGEST_FIRST = (
     "notebooks/10_cyclegan.ipynb",
     "notebooks/06_training_loop.ipynb",
     "tests/browser/test_sliders.py",
+    "tests/browser/test_canvas.py",
     "tests/test_processes.py",
     "notebooks/05_losses.ipynb",
     "notebooks/03_unet_generator.ipynb",
     "notebooks/09_normalization.ipynb",
     "tests/test_faults.py",
+    "tests/browser/test_painter_page.py",
 )
 
 

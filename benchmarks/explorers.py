@@ -1,4 +1,4 @@
-"""Time each explorer from `set(...)` to the finished picture and print one table.
+"""Time each explorer from `set(...)` to what the page is sent, and print one table.
 
     python -m benchmarks.explorers                 use 200 random settings for each explorer
     python -m benchmarks.explorers --settings 50   use fewer
@@ -18,11 +18,13 @@ from collections.abc import Sequence
 import torch
 
 from pix2pix_lib.devices import describe_device
-from pix2pix_lib.explorers.base import Choice, Explorer, Slider
+from pix2pix_lib.explorers.base import Choice, Drawing, Explorer, Slider
+from pix2pix_lib.explorers.canvas import state_of
 from pix2pix_lib.explorers.dataset import DatasetExplorer
 from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
 from pix2pix_lib.explorers.losses import LossExplorer
 from pix2pix_lib.explorers.normalization import NormalizationExplorer
+from pix2pix_lib.explorers.painter import FacadePainter
 from pix2pix_lib.explorers.patches import PatchExplorer
 from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
@@ -30,7 +32,7 @@ from pix2pix_lib.explorers.unet import UNetExplorer
 
 EXPLORERS = (
     DatasetExplorer, UNetExplorer, ReceptiveFieldExplorer, PatchExplorer, LossExplorer,
-    FacadeDesigner, RectanglePainter, TrainingPlayer, NormalizationExplorer,
+    FacadeDesigner, RectanglePainter, FacadePainter, TrainingPlayer, NormalizationExplorer,
 )  # fmt: skip
 
 
@@ -59,7 +61,8 @@ def measure(explorer: Explorer, settings: int) -> tuple[list[float], list[float]
     for _ in range(settings):
         setting = random_setting(explorer, dice)
         start = time.perf_counter()
-        explorer.set(**setting).to_html()
+        explorer.set(**setting)
+        state_of(explorer)
         total = time.perf_counter() - start
         pictures.append(1000 * (total - explorer.network_seconds))
         if explorer.network_seconds:
@@ -69,8 +72,9 @@ def measure(explorer: Explorer, settings: int) -> tuple[list[float], list[float]
 
 def random_setting(explorer: Explorer, dice: random.Random) -> dict:
     """Return one control of the explorer with a random value that it currently allows."""
-    name = dice.choice(list(explorer.controls))
-    control = explorer.controls[name]
+    controls = {n: each for n, each in explorer.controls.items() if not isinstance(each, Drawing)}
+    name = dice.choice(list(controls))
+    control = controls[name]
     if isinstance(control, Choice):
         return {name: dice.choice(control.options)}
     if not isinstance(control, Slider):

@@ -1,6 +1,7 @@
 """The small trained networks that ship with the course, snapshots and a film of their training."""
 
 import csv
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -71,6 +72,12 @@ def load_snapshot(percent: int = 100, folder: Path | str = FOLDER) -> Snapshot:
     return Snapshot(
         percent, card["step"], card["validation_l1"], generator.eval(), discriminator.eval(), config
     )
+
+
+@functools.cache
+def shared_snapshot(percent: int = 100) -> Snapshot:
+    """Return what `load_snapshot` does, loaded once for all who only look: nobody may change it."""
+    return load_snapshot(percent)
 
 
 def load_snapshots(folder: Path | str = FOLDER) -> list[Snapshot]:

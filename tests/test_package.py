@@ -87,7 +87,11 @@ def test_version_and_dependencies_stand_in_one_place(wheel):
 def test_wheel_holds_the_package_its_data_and_nothing_else(wheel, source):
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    code = {file.relative_to(source).as_posix() for file in source.glob("pix2pix_lib/**/*.py")}
+    code = {
+        file.relative_to(source).as_posix()
+        for ending in ("py", "js", "css", "html")
+        for file in source.glob(f"pix2pix_lib/**/*.{ending}")
+    }
     data = {
         f"pix2pix_lib/course_data/{file.relative_to(source / 'data').as_posix()}"
         for part in ("sample", "weights")
@@ -140,9 +144,10 @@ def test_console_commands_are_the_mains_of_their_modules(wheel):
     with zipfile.ZipFile(wheel) as archive:
         [name] = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
         lines = archive.read(name).decode().splitlines()
-    assert lines[:4] == [
+    assert lines[:5] == [
         "[console_scripts]",
         "pix2pix-evaluate = pix2pix_lib.evaluate:main",
+        "pix2pix-page = pix2pix_lib.page:main",
         "pix2pix-train = pix2pix_lib.train:main",
         "pix2pix-translate = pix2pix_lib.translate:main",
     ]

@@ -2,10 +2,12 @@
 
 An explorer is a set of controls and one pure function `draw` from their values to a `View`. It
 works without a kernel: `explorer.set(row=3)` returns the view that the sliders would show. In a
-notebook, an explorer on the last line of a cell shows its controls above the picture (see `panel`).
+notebook, an explorer on the last line of a cell shows its controls beside the pictures, which also
+take the mouse (see `canvas`), or, without the package anywidget, above them (see `panel`).
 """
 
 import base64
+import functools
 import html
 import io
 import time
@@ -17,8 +19,9 @@ from PIL import Image
 
 from ..plots import show_picture
 from ..validation import InputError
-from .drawing import stack
-from .panel import Panel
+from .drawing import row, stack
+from .picture import Picture
+from .shown import show
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Slider:
     high: float
     start: float
     step: float = 1
+    group: str = ""  # of controls that belong together
 
     @property
     def is_whole(self) -> bool:
@@ -60,6 +64,7 @@ class Choice:
     options: tuple
     start: object
     ordered: bool = False
+    group: str = ""
 
     def check(self, value) -> None:
         """Check that a value is one of the options.
@@ -80,6 +85,7 @@ class Switch:
     name: str
     label: str
     start: bool = False
+    group: str = ""
 
     def check(self, value) -> None:
         """Check that a value is True or False.
@@ -91,7 +97,40 @@ class Switch:
             raise TypeError(f"{self.name} must be True or False; got {value!r}")
 
 
-Control = Slider | Choice | Switch
+@dataclass(frozen=True)
+class Drawing:
+    """A map of classes that is painted on; its value is the map, row by row, a byte for each pixel.
+
+    Args:
+        side: of the map in pixels.
+        names, colours: of the classes, which are numbered from 0; a colour is (red, green, blue).
+    """
+
+    name: str
+    label: str
+    side: int
+    names: Sequence[str]
+    colours: Sequence[Sequence[int]]
+    start: bytes
+    group: str = ""
+
+    def check(self, value) -> None:
+        """Check that a value is such a map.
+
+        Raises:
+            TypeError: if it is not bytes.
+            InputError: if it has another length, or a byte that is no class.
+        """
+        if not isinstance(value, bytes):
+            raise TypeError(f"{self.name} must be bytes, one for each pixel; got {value!r}")
+        if len(value) != self.side**2 or max(value) >= len(self.names):
+            raise InputError(
+                f"{self.name} must be {self.side**2} bytes from 0 to {len(self.names) - 1}; "
+                f"got {len(value)} with the largest {max(value, default=None)}"
+            )
+
+
+Control = Slider | Choice | Switch | Drawing
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
@@ -106,27 +145,52 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 @dataclass(frozen=True)
 class Action:
-    """A button; `change` takes the explorer's values and returns those to set."""
+    """A button; `change` takes the explorer's values and returns those to set.
+
+    With `repeat` it stays pressed, and goes on until it is pressed again or nothing changes any
+    longer.
+
+    Args:
+        again: what its repetitions do, if that is not `change`.
+        pause: between two of them, in milliseconds.
+    """
 
     label: str
     change: Callable[[Mapping], Mapping]
+    repeat: bool = False
+    again: Callable[[Mapping], Mapping] | None = None
+    pause: int = 30
 
 
 @dataclass(frozen=True)
 class View:
-    """What one setting shows: a picture, and its words and numbers.
+    """What one setting shows: pictures, and their words and numbers.
 
     Args:
-        image: the picture.
-        text: sentences about it, with its numbers.
-        alt: the picture in words.
+        rows: the pictures, row by row.
+        text: sentences about them, with their numbers.
+        alt: all pictures in words.
         numbers: the same numbers, by name.
     """
 
-    image: Image.Image
+    rows: Sequence[Sequence[Picture]]
     text: str
     alt: str
     numbers: Mapping = field(default_factory=dict)
+
+    @functools.cached_property
+    def image(self) -> Image.Image:
+        """All pictures in one, with their titles, for where there is no page to lay them out."""
+        return stack(
+            [
+                row(
+                    [picture.draw() for picture in pictures],
+                    [picture.title for picture in pictures],
+                )
+                for pictures in self.rows
+            ],
+            gap=10,
+        )
 
     def __repr__(self) -> str:
         return self.text
@@ -159,7 +223,7 @@ class Explorer:
         self.actions = tuple(actions)
         self.values = {control.name: control.start for control in controls}
         self.view = self.draw(**self.values)
-        self.panel: Panel | None = None
+        self.panel = None  # what shows the explorer in a notebook, once it is shown
 
     def draw(self, **values) -> View:
         """Return the view of these values, without changing the explorer."""
@@ -190,6 +254,19 @@ class Explorer:
         if self.panel:
             self.panel.follow()
         return view
+
+    def reset(self) -> View:
+        """Move all controls back to where they began, and return the view."""
+        return self.set(**{control.name: control.start for control in self.controls.values()})
+
+    def close(self) -> None:
+        """Take the explorer off the page, and forget the pictures that it keeps."""
+        if self.panel:
+            self.panel.close()
+            self.panel = None
+        for value in vars(self).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
 
     def range(self, name: str, values: Mapping | None = None) -> tuple[float, float]:
         """Return (low, high) that a slider allows, with these values or else the present ones."""
@@ -240,6 +317,4 @@ class Explorer:
         return wanted
 
     def _ipython_display_(self) -> None:
-        if self.panel is None:
-            self.panel = Panel(self)
-        self.panel.show()
+        show(self)

@@ -5,9 +5,9 @@ Source: Isola et al. 2017, appendix 6.2 "Training details" (random jitter).
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..data import (
@@ -21,18 +21,20 @@ from ..data import (
     read_pair,
     resize,
 )
-from ..images import to_float
+from ..images import to_float, to_pil
 from ..plots import ORANGE, PURPLE
 from ..randomness import SeededRandom
-from ..receptive_field import PixelBox
 from ..validation import InputError
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
+from .drawing import Box, Sketch
+from .picture import Picture
 
 SAMPLE = Path(__file__).parent.parent.parent / "data" / "sample"
-# Screen pixels of the images as they lie in the file, and of what the networks get.
-FILE_SIDE, CROP_SIDE = 256, 128
-WEDGE = 14  # screen pixels of the mark in a corner
+# Screen pixels of each picture, of a frame's line, and of the mark in its corner.
+SIDE, FRAME, WEDGE = 180, 3, 14
+FIELD = 40, SIDE - 14  # where 0 and the largest value lie on the map of corners
+RIM = "#ffffff"  # of what is drawn on a photo: white on a dark page, too
 COLOURS = (ORANGE, PURPLE)  # of input and target
 
 
@@ -77,14 +79,17 @@ class DatasetExplorer(Explorer):
         self.resized = functools.lru_cache(32)(self._resized)
         super().__init__(
             [
-                Slider("index", "pair", 0, len(self.pairs) - 1, 0),
-                Choice("direction", "direction", DIRECTIONS, "BtoA"),
-                Slider("seed", "seed", 0, 99, 0),
-                Slider("load_size", "load size", size, size * 3 // 2, default_load_size(size)),
-                Switch("flip", "mirror half", True),
-                Switch("together", "one draw for both", True),
+                Slider("index", "pair", 0, len(self.pairs) - 1, 0, group="pair"),
+                Choice("direction", "direction", DIRECTIONS, "BtoA", group="pair"),
+                Slider("seed", "seed", 0, 99, 0, group="jitter"),
+                Slider(
+                    "load_size", "load size",
+                    size, size * 3 // 2, default_load_size(size), group="jitter",
+                ),
+                Switch("flip", "mirror half", True, group="jitter"),
+                Switch("together", "one draw for both", True, group="jitter"),
             ]
-        )
+        )  # fmt: skip
 
     def item(
         self, index: int, direction: str, seed: int, load_size: int, flip: bool, together: bool
@@ -124,16 +129,12 @@ class DatasetExplorer(Explorer):
         }
         roles = in_direction((0, 1), direction)  # role 0 is the input; A plays roles[0]
         name = self.pairs[index].name
-        files = [
-            draw_file(file_images[side], boxes[role], draws[role].flipped, COLOURS[role])
-            for side, role in enumerate(roles)
-        ]
         titles = [
             f"{'AB'[side]} in file {name}: the {('input', 'target')[role]}"
             for side, role in enumerate(roles)
         ]
-        image = drawing.row(
-            [drawing.row(files, titles), draw_results(real_a, real_b, draws, load_size - self.size)]
+        rows = draw_pictures(
+            file_images, titles, boxes, roles, (real_a, real_b), draws, load_size - self.size
         )
         text = "\n".join(
             [
@@ -142,12 +143,12 @@ class DatasetExplorer(Explorer):
             ]
         )
         alt = (
-            f"Left, both images of file {name} with a frame around the part that is cropped from "
-            f"each. Right, real_a and real_b, {self.size}x{self.size} pixels, the places of both "
-            "crops, and both laid over each other: "
+            f"Above, both images of file {name} with a frame around the part that is cropped from "
+            "each, and the places of both crops. Below, real_a and real_b, "
+            f"{self.size}x{self.size} pixels, and both laid over each other: "
             f"{'they fit' if numbers['fits'] else 'they do not fit'}. {text}"
         )
-        return View(image, text, alt, numbers)
+        return View(rows, text, alt, numbers)
 
     def _file_images(self, index: int) -> tuple[Tensor, Tensor]:
         return read_pair(self.pairs[index], "AtoB")
@@ -190,65 +191,80 @@ def box_in_file(
     )
 
 
-def draw_file(
-    image: Tensor, box: tuple[float, float, float, float], flipped: bool, colour: str
-) -> Image.Image:
-    """Draw a uint8 image of the file with a frame around a box of its pixels.
+def draw_pictures(
+    files: Sequence[Tensor],
+    titles: Sequence[str],
+    boxes: Sequence[Box],
+    roles: tuple[int, int],
+    results: tuple[Tensor, Tensor],
+    draws: tuple[Jitter, Jitter],
+    spare: int,
+) -> list[list[Picture]]:
+    """Return both images of the file and the map of corners, above what the networks get.
 
-    A mark shows which corner of the frame will be the upper left one: the right one if the crop is
+    Args:
+        files: uint8 images A and B; `titles` stand above them.
+        boxes: the crops of input and target in pixels of the file.
+        roles: of A and B, 0 for the input and 1 for the target.
+        results: input and target, cut out as `draws` says.
+        spare: as in `draw_corners`.
+    """
+    above = []
+    for image, title, role in zip(files, titles, roles):
+        picture = Picture(to_pil(to_float(image)), title, SIDE, smooth=True)
+        frame = frame_crop(picture, boxes[role], draws[role].flipped, COLOURS[role])
+        above.append(replace(picture, sketch=frame))
+    crops = [to_pil(image).convert("RGB") for image in results]
+    below = [
+        Picture(crop, title, SIDE, smooth=True, sketch=mark_corner(colour))
+        for crop, title, colour in zip(crops, ("real_a", "real_b"), COLOURS)
+    ]
+    both = Picture(drawing.blend(*crops, 0.5), "both, overlaid", SIDE, smooth=True)
+    return [[*above, Picture(draw_corners(draws, spare), "crop's corner")], [*below, both]]
+
+
+def frame_crop(picture: Picture, box: Box, flipped: bool, colour: str) -> Sketch:
+    """Draw a frame around a (top, left, bottom, right) box of a picture's own pixels.
+
+    A wedge shows which corner of the frame will be the upper left one: the right one if the crop is
     mirrored.
     """
-    picture = drawing.photo(to_float(image), FILE_SIDE)
-    scale = FILE_SIDE / max(image.shape[1:])
-    top, left, bottom, right = (round(edge * scale) for edge in box)
-    framed = drawing.outline(picture, PixelBox(top, left, bottom, right), colour=colour)
-    corner = (right - 1, top) if flipped else (left, top)
-    return mark_corner(framed, corner, -1 if flipped else 1, colour)
+    scale, sketch = SIDE / max(picture.image.size), Sketch(*picture.size)
+    top, left, bottom, right = (edge * scale for edge in box)
+    sketch.box((left - 1, top - 1, right + 1, bottom + 1), edge=RIM, width=FRAME + 2)
+    sketch.box((left, top, right, bottom), edge=colour, width=FRAME)
+    add_wedge(sketch, right if flipped else left, top, -1 if flipped else 1, colour)
+    return sketch
 
 
-def mark_corner(
-    image: Image.Image, corner: tuple[int, int], inwards: int, colour: str
-) -> Image.Image:
-    """Return the picture with a wedge in an upper corner.
+def mark_corner(colour: str) -> Sketch:
+    """Draw a wedge into the upper left corner of a square picture."""
+    sketch = Sketch(SIDE, SIDE)
+    add_wedge(sketch, 0, 0, 1, colour)
+    return sketch
 
-    The wedge reaches from the corner to the right (`inwards` 1) or to the left (-1).
-    """
-    (x, y), marked = corner, image.copy()
+
+def add_wedge(sketch: Sketch, x: float, y: float, inwards: int, colour: str) -> None:
+    """Draw a wedge from an upper corner to the right (`inwards` 1) or to the left (-1)."""
     wedge = [(x, y), (x + inwards * WEDGE, y), (x, y + WEDGE)]
-    ImageDraw.Draw(marked).polygon(wedge, fill=colour, outline="white")
-    return marked
+    sketch.polygon(wedge, colour)
+    sketch.line([*wedge, wedge[0]], RIM, 1)
 
 
-def draw_results(
-    real_a: Tensor, real_b: Tensor, draws: tuple[Jitter, Jitter], spare: int
-) -> Image.Image:
-    """Draw what the networks get, above the places of the crops and both images overlaid."""
-    crops = [drawing.photo(image, CROP_SIDE) for image in (real_a, real_b)]
-    marked = [mark_corner(crop, (0, 0), 1, colour) for crop, colour in zip(crops, COLOURS)]
-    both = drawing.blend(*crops, 0.5)
-    return drawing.stack(
-        [
-            drawing.row(marked, ["real_a", "real_b"]),
-            drawing.row([draw_corners(draws, spare), both], ["crop's corner", "both, overlaid"]),
-        ]
-    )
-
-
-def draw_corners(draws: tuple[Jitter, Jitter], spare: int) -> Image.Image:
+def draw_corners(draws: tuple[Jitter, Jitter], spare: int) -> Sketch:
     """Draw a map of where a crop's upper left corner can lie, and mark where it was drawn.
 
     The corner lies from 0 to `spare` pixels down and across.
     """
-    chart = Image.new("RGB", (CROP_SIDE, CROP_SIDE), "white")
-    draw, low, high = ImageDraw.Draw(chart), 32, CROP_SIDE - 12
-    draw.rectangle((low - 10, low - 10, high + 10, high + 10), outline="#999999")
+    chart, low, high = Sketch(SIDE, SIDE), *FIELD
+    chart.box((low - 10, low - 10, high + 10, high + 10), edge="#999999", width=1)
     for place, label in [(low, "0"), (high, str(spare))][: 1 + (spare > 0)]:
-        draw.text((place, 4), label, drawing.INK, drawing.font(13), anchor="mt")
-        draw.text((18, place), label, drawing.INK, drawing.font(13), anchor="rm")
+        chart.text(place, low - 15, label, "mb", 13)
+        chart.text(low - 15, place, label, "rm", 13)
     # The input's dot is drawn inside the target's.
-    for jitter, colour, radius in zip(draws[::-1], COLOURS[::-1], (8, 4)):
+    for jitter, colour, radius in zip(draws[::-1], COLOURS[::-1], (9, 5)):
         x, y = (low + (high - low) * place / max(spare, 1) for place in (jitter.left, jitter.top))
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour, outline="white")
+        chart.dot(x, y, radius, colour)
     return chart
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 
 from ..devices import device_of
@@ -29,17 +29,17 @@ from ..facades.plans import (
     Plan,
     class_map,
 )
-from ..images import to_float
+from ..images import to_float, to_pil
 from ..inference import translate
 from ..receptive_field import PixelBox
-from ..trained import load_snapshot
+from ..trained import shared_snapshot
 from ..unet import UNet
 from ..validation import InputError
 from .base import Action, Choice, Control, Explorer, Slider, Switch, View, check_range
-from .drawing import INK, font, outline, photo, row
+from .drawing import INK, Sketch
+from .picture import SIDE, Cells, Picture
 
 SIZE = 128  # pixels of a label map: what the generator that ships was trained on
-SIDE = 256  # screen pixels of a picture
 # Where the house stands and how high its roof is, in units of `facades.plans`.
 GROUND, ROOF = GRID - 64, 120
 RANGES = {"floors": (2, 6), "columns": (2, 7), "window_width": (20, 80), "window_height": (30, 70)}
@@ -197,28 +197,22 @@ def paint_box(classes: np.ndarray, kind: str, box: PixelBox) -> np.ndarray:
 
 
 def draw_map(classes: np.ndarray) -> Image.Image:
-    """Draw a class map in the colours of its classes, its longer side SIDE pixels."""
-    return photo(label_tensor(classes), SIDE)
+    """Draw a class map in the colours of its classes."""
+    return Image.fromarray(CLASS_COLOURS[classes])
 
 
-def draw_legend(shares: Mapping[str, float], width: int = 190) -> Image.Image:
+def draw_legend(shares: Mapping[str, float], width: int = 190) -> Sketch:
     """Draw the colour, name and share of each class, one per line.
 
     Classes that are nowhere on the map are grey.
     """
-    legend, step = Image.new("RGB", (width, SIDE), "white"), SIDE / len(shares)
-    draw = ImageDraw.Draw(legend)
+    legend, step = Sketch(width, SIDE), SIDE / len(shares)
     for number, (name, share) in enumerate(shares.items()):
         y, ink = (number + 0.5) * step, INK if share else "#888888"
-        draw.rectangle((0, y - 8, 15, y + 7), fill=tuple(CLASS_COLOURS[number].tolist()))
-        draw.text((24, y), name, ink, font(14), anchor="lm")
-        draw.text(
-            (width, y),
-            f"{share:.0%}" if share >= 0.01 or not share else "<1%",
-            ink,
-            font(14),
-            anchor="rm",
-        )
+        legend.box((0, y - 8, 16, y + 8), f"#{bytes(CLASS_COLOURS[number]).hex()}")
+        legend.text(24, y, name, "lm", colour=ink)
+        legend.text(width, y, f"{share:.0%}" if share >= 0.01 or not share else "<1%", "rm",
+                    colour=ink)  # fmt: skip
     return legend
 
 
@@ -238,7 +232,7 @@ class MapExplorer(Explorer):
     def __init__(
         self, generator: UNet | None, controls: Sequence[Control], actions: Sequence[Action] = ()
     ):
-        self.generator = load_snapshot().generator if generator is None else generator
+        self.generator = shared_snapshot().generator if generator is None else generator
         if not isinstance(self.generator, nn.Module):
             raise TypeError(
                 f"expected a generator, as load_snapshot().generator; got {self.generator!r}"
@@ -279,23 +273,27 @@ class FacadeDesigner(MapExplorer):
         super().__init__(
             generator,
             [
-                Slider("floors", "floors", *RANGES["floors"], Design.floors),
-                Slider("columns", "columns", *RANGES["columns"], Design.columns),
+                Slider("floors", "floors", *RANGES["floors"], Design.floors, group="house"),
+                Slider("columns", "columns", *RANGES["columns"], Design.columns, group="house"),
                 Slider(
                     "window_width", "window width",
-                    *RANGES["window_width"], Design.window_width, 5,
+                    *RANGES["window_width"], Design.window_width, 5, group="windows",
                 ),
                 Slider(
                     "window_height", "window height",
-                    *RANGES["window_height"], Design.window_height, 2,
+                    *RANGES["window_height"], Design.window_height, 2, group="windows",
                 ),
                 Slider(
                     "balcony_floors", "balcony floors",
-                    0, RANGES["floors"][1] - 1, Design.balcony_floors,
+                    0, RANGES["floors"][1] - 1, Design.balcony_floors, group="windows",
                 ),
-                Slider("door", "door", 0, RANGES["columns"][1], Design.door),
-                Slider("shops", "shops", 0, RANGES["columns"][1], Design.shops),
-                Switch("shutters", "shutters", Design.shutters),
+                Slider(
+                    "door", "door", 0, RANGES["columns"][1], Design.door, group="ground floor"
+                ),
+                Slider(
+                    "shops", "shops", 0, RANGES["columns"][1], Design.shops, group="ground floor"
+                ),
+                Switch("shutters", "shutters", Design.shutters, group="windows"),
             ],
         )  # fmt: skip
 
@@ -312,10 +310,10 @@ class FacadeDesigner(MapExplorer):
         found = Counter(part.kind for part in plan.parts)
         counts = {name: found[kind] for name, kind in COUNTED.items()}
         numbers = {**values, **counts, "shares": class_shares(classes)}
-        panels = [
-            draw_map(classes),
-            photo(self.fake_b(classes), SIDE),
-            draw_legend(numbers["shares"]),
+        pictures = [
+            Picture(draw_map(classes), "your label map"),
+            Picture(to_pil(self.fake_b(classes)), "the generator's image", smooth=True),
+            Picture(draw_legend(numbers["shares"]), "classes"),
         ]
         text = (
             f"{values['floors']} floors and {values['columns']} columns: {_list_counts(counts)}.\n"
@@ -327,9 +325,7 @@ class FacadeDesigner(MapExplorer):
             f"columns: {_list_counts(counts)}. Right the generator's image of it, "
             "then the classes with their colours."
         )
-        return View(
-            row(panels, ["your label map", "the generator's image", "classes"]), text, alt, numbers
-        )
+        return View([pictures], text, alt, numbers)
 
 
 def _list_counts(counts: Mapping[str, int]) -> str:
@@ -351,9 +347,10 @@ Rectangle = tuple[str, PixelBox]  # a class and where it is painted
 class RectanglePainter(MapExplorer):
     """Move a rectangle of one class over a label map and see what the generator makes of it.
 
-    The map is shown with a frame around the rectangle, then the generator's images without and with
-    the rectangle. `paint`, `undo` and `clear`, also as buttons, change the rectangles that are
-    kept, `painted`. These are part of the explorer's state, as the values of the controls are.
+    The map is shown with a frame around the rectangle, which a pointer drags, then the generator's
+    images without and with the rectangle. `paint`, `undo` and `clear`, also as buttons, change the
+    rectangles that are kept, `painted`. These are part of the explorer's state, as the values of
+    the controls are.
 
     Numbers:
         kind, top, left, height, width: the rectangle, in pixels.
@@ -378,11 +375,11 @@ class RectanglePainter(MapExplorer):
         super().__init__(
             generator,
             [
-                Choice("kind", "class", CLASS_NAMES, "window"),
-                Slider("top", "top", 0, height - 1, height * 3 // 8),
-                Slider("left", "left", 0, width - 1, width // 16),
-                Slider("height", "height", 1, height, height // 4),
-                Slider("width", "width", 1, width, width // 4),
+                Choice("kind", "class", CLASS_NAMES, "window", group="rectangle"),
+                Slider("top", "top", 0, height - 1, height * 3 // 8, group="rectangle"),
+                Slider("left", "left", 0, width - 1, width // 16, group="rectangle"),
+                Slider("height", "height", 1, height, height // 4, group="rectangle"),
+                Slider("width", "width", 1, width, width // 4, group="rectangle"),
             ],
             [
                 Action("paint", self._add),
@@ -423,15 +420,13 @@ class RectanglePainter(MapExplorer):
             "change_inside": _mean(change[is_inside]),
             "change_outside": _mean(change[~is_inside]),
         }
-        framed = [
-            outline(image, box, SIDE / max(before.shape))
-            for image in (draw_map(after), photo(fake_b, SIDE))
+        cells = rectangle_cells(before.shape, box)
+        pictures = [
+            Picture(draw_map(after), "label map", cells=cells),
+            Picture(to_pil(without), "image without the rectangle", smooth=True),
+            Picture(to_pil(fake_b), "image with the rectangle", smooth=True, cells=cells),
         ]
-        picture = row(
-            [framed[0], photo(without, SIDE), framed[1]],
-            ["label map", "image without the rectangle", "image with the rectangle"],
-        )
-        return View(picture, _painter_text(numbers), _painter_alt(numbers), numbers)
+        return View([pictures], _painter_text(numbers), _painter_alt(numbers), numbers)
 
     def _add(self, values: Mapping) -> dict:
         self.painted = (*self.painted, _rectangle(values))
@@ -444,6 +439,22 @@ class RectanglePainter(MapExplorer):
     def _remove_all(self, values: Mapping) -> dict:
         self.painted = ()
         return {}
+
+
+def rectangle_cells(shape: Sequence[int], box: PixelBox) -> Cells:
+    """Return the places where a rectangle of this size can lie on an (H, W) map, as boxes.
+
+    It is dragged without changing its size, so all of it stays on the map.
+    """
+    size = box.bottom - box.top, box.right - box.left
+    return Cells(
+        shape=tuple(whole - part + 1 for whole, part in zip(shape, size)),
+        start=(0.0, 0.0),
+        step=tuple(1 / whole for whole in shape),
+        size=tuple(part / whole for part, whole in zip(size, shape)),
+        chosen=(box.top, box.left),
+        names=("top", "left"),
+    )
 
 
 def _rectangle(values: Mapping) -> Rectangle:

@@ -1,4 +1,4 @@
-"""Drawing with Pillow: arrays in, pictures out.
+"""Drawing with Pillow: arrays in, pictures out; and charts, which the browser gets as SVG.
 
 It is ten times faster than a figure, which is what a slider needs. Pictures are RGB on white, at
 most `WIDTH` pixels wide. Maps are drawn with colour tables that the colour-blind can read: cividis
@@ -7,20 +7,24 @@ from low to high, and PuOr with white at zero where the sign matters (orange bel
 
 import copy
 import functools
+import html
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
-from ..images import to_pil
 from ..plots import VERMILLION, colour_table
 from ..receptive_field import PixelBox
 
 WIDTH = 900
 GAP = 18
 TEXT = 15  # pixels: readable on a projector
-INK = "#222222"
+INK, FAINT = "#222222", "#e6e6e6"
+# What the page puts in the place of ink and paper.
+PAGE = {INK: "currentColor", "white": "var(--p2p-paper, white)", FAINT: "var(--p2p-faint, #e6e6e6)"}
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
 
 
 @functools.cache
@@ -32,22 +36,6 @@ def font(size: int = TEXT) -> ImageFont.FreeTypeFont:
 def enlarge(image: Image.Image, width: int, height: int) -> Image.Image:
     """Enlarge a picture to width x height pixels; each of its pixels stays a sharp square."""
     return image.resize((width, height), Image.Resampling.NEAREST)
-
-
-def photo(image: Tensor, side: int = 256) -> Image.Image:
-    """Return a (1 or 3, H, W) image in [-1, 1] as an RGB picture, its longer side `side` pixels."""
-    picture = to_pil(image).convert("RGB")
-    scale = side / max(picture.size)
-    return enlarge(picture, round(picture.width * scale), round(picture.height * scale))
-
-
-def smooth_photo(image: Tensor, side: int) -> Image.Image:
-    """Return what `photo` returns, but smooth: for a side that is no multiple of the image's."""
-    picture = photo(image, max(image.shape[1:]))
-    scale = side / max(picture.size)
-    return picture.resize(
-        (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC
-    )
 
 
 def heat(values: np.ndarray, low: float, high: float, table: str = "cividis") -> Image.Image:
@@ -82,16 +70,10 @@ def outline(
     return framed
 
 
-def widened(
-    top: float, left: float, side: float, least: float = 6
-) -> tuple[float, float, float, float]:
-    """Return the box of a cell, grown around its middle to a side that can be seen.
-
-    Returns:
-        (top, left, bottom, right), each side at least `least` long.
-    """
-    more = max(0, least - side) / 2
-    return top - more, left - more, top + side + more, left + side + more
+def widened(start: float, length: float, least: float = 6) -> tuple[float, float]:
+    """Return (start, stop) of a length, grown around its middle to one that can be seen."""
+    more = max(0, least - length) / 2
+    return start - more, start + length + more
 
 
 def place_on_margin(image: Image.Image, margin: int, colour: str = "#dddddd") -> Image.Image:
@@ -107,18 +89,6 @@ def place_on_margin(image: Image.Image, margin: int, colour: str = "#dddddd") ->
 def blend(below: Image.Image, above: Image.Image, opacity: float) -> Image.Image:
     """Lay one picture over another of the same size."""
     return Image.blend(below, above.convert("RGB"), opacity)
-
-
-def colour_bar(table: str, low: str, high: str, height: int, width: int = 16) -> Image.Image:
-    """Return an upright scale of a colour table, with what its two ends mean written beside it."""
-    ramp = Image.fromarray(colour_table(table)[::-1][:, None])
-    space = max(font(13).getlength(low), font(13).getlength(high))
-    bar = Image.new("RGB", (width + 8 + round(space), height), "white")
-    bar.paste(enlarge(ramp, width, height), (0, 0))
-    draw = ImageDraw.Draw(bar)
-    draw.text((width + 6, 0), high, INK, font(13))
-    draw.text((width + 6, height - 2), low, INK, font(13), anchor="ls")
-    return bar
 
 
 def scale_below(
@@ -203,14 +173,164 @@ def _wrap(text: str, width: int) -> list[str]:
     return [*lines, line]
 
 
-class Chart:
-    """Curves, points and arrows over an x axis.
+class Sketch:
+    """Lines, shapes and words, for a strip as pixels and for a page as SVG.
 
-    The chart is drawn at twice its size and halved, so that slanted lines are smooth. What lies
-    outside the ranges is cut off.
+    Lengths are screen pixels from the upper left corner. In SVG, `INK` and white become the page's
+    own ink and paper, so that a dark page gets a dark drawing.
 
     Args:
-        width, height: size of the finished picture in pixels, axis labels included.
+        width, height: of the drawing; what lies outside is cut off.
+    """
+
+    FINE = 2  # pixels are drawn at twice their size and then halved, for smooth lines
+
+    def __init__(self, width: int, height: int):
+        self.size = width, height
+        self.parts: list[tuple] = []
+
+    def copy(self) -> "Sketch":
+        """Return a sketch with the same parts, to which more can be added."""
+        sketch = copy.copy(self)
+        sketch.parts = list(self.parts)
+        return sketch
+
+    def line(
+        self, points: Sequence[Point], colour: str = INK, width: float = 2, dash: float = 0
+    ) -> None:
+        """Draw a line through points; with `dash`, its pieces and the gaps have this length."""
+        self.parts.append(("line", [*map(tuple, points)], colour, width, dash))
+
+    def box(self, box: Box, fill: str = "none", edge: str = "none", width: float = 2) -> None:
+        """Draw a (left, top, right, bottom) rectangle."""
+        self.parts.append(("box", box, fill, edge, width))
+
+    def dot(self, x: float, y: float, radius: float, fill: str) -> None:
+        """Draw a disc with a thin white rim."""
+        self.parts.append(("dot", x, y, radius, fill))
+
+    def polygon(self, points: Sequence[Point], fill: str) -> None:
+        """Fill the area inside of points."""
+        self.parts.append(("polygon", [*map(tuple, points)], fill))
+
+    def text(
+        self, x: float, y: float, words: str, anchor: str = "mm", size: int = 14, colour=INK
+    ) -> None:
+        """Write words; `anchor` is Pillow's: l, m or r across, and t, m or b down."""
+        self.parts.append(("text", x, y, words, anchor, size, colour))
+
+    def place(self, x: float, y: float, other: "Sketch") -> None:
+        """Lay another sketch over this one, cut off at its own size."""
+        self.parts.append(("place", x, y, other))
+
+    def picture(self, below: Image.Image | None = None) -> Image.Image:
+        """Return the drawing as pixels, on white or on a picture of its size."""
+        return self._pixels(self.FINE, below).reduce(self.FINE)
+
+    def _pixels(self, fine: int, below: Image.Image | None = None) -> Image.Image:
+        size = self.size[0] * fine, self.size[1] * fine
+        image = enlarge(below, *size) if below else Image.new("RGB", size, "white")
+        self._draw_parts(image, fine)
+        return image
+
+    def _draw_parts(self, image: Image.Image, fine: int) -> None:
+        pen = ImageDraw.Draw(image)
+        for kind, *part in self.parts:
+            getattr(self, f"_draw_{kind}")(image, pen, fine, *part)
+
+    def _draw_line(self, image, pen, fine, points, colour, width, dash) -> None:
+        points = [(x * fine, y * fine) for x, y in points]
+        for piece in _dashes(points, dash * fine) if dash else [points]:
+            pen.line(piece, fill=colour, width=round(width * fine), joint="curve")
+
+    def _draw_box(self, image, pen, fine, box, fill, edge, width) -> None:
+        left, top, right, bottom = (round(place * fine) for place in box)
+        if left >= right or top >= bottom:
+            return
+        pen.rectangle(
+            (left, top, right - 1, bottom - 1),
+            fill=None if fill == "none" else fill,
+            outline=None if edge == "none" else edge,
+            width=round(width * fine),
+        )
+
+    def _draw_dot(self, image, pen, fine, x, y, radius, fill) -> None:
+        left, top, right, bottom = ((c + r) * fine for r in (-radius, radius) for c in (x, y))
+        pen.ellipse((left, top, right, bottom), fill=fill, outline="white", width=3 * fine // 2)
+
+    def _draw_polygon(self, image, pen, fine, points, fill) -> None:
+        pen.polygon([(x * fine, y * fine) for x, y in points], fill=fill)
+
+    def _draw_text(self, image, pen, fine, x, y, words, anchor, size, colour) -> None:
+        pen.text((x * fine, y * fine), words, colour, font(size * fine), anchor=anchor)
+
+    def _draw_place(self, image, pen, fine, x, y, other) -> None:
+        left, top = round(x * fine), round(y * fine)
+        width, height = other.size
+        part = image.crop((left, top, left + width * fine, top + height * fine))
+        other._draw_parts(part, fine)
+        image.paste(part, (left, top))
+
+    def svg(self, x: float = 0, y: float = 0) -> str:
+        """Return the drawing as an SVG element."""
+        width, height = self.size
+        parts = "".join(getattr(self, f"_svg_{kind}")(*part) for kind, *part in self.parts)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" x="{x:g}" y="{y:g}" width="{width}" '
+            f'height="{height}" viewBox="0 0 {width} {height}" overflow="hidden">{parts}</svg>'
+        )
+
+    def _colour(self, colour: str) -> str:
+        return PAGE.get(colour, colour)
+
+    def _svg_line(self, points, colour, width, dash) -> str:
+        dashes = f' stroke-dasharray="{dash:g}"' if dash else ""
+        return (
+            f'<polyline points="{_points(points)}" fill="none" stroke="{self._colour(colour)}" '
+            f'stroke-width="{width:g}" stroke-linejoin="round"{dashes}/>'
+        )
+
+    def _svg_box(self, box, fill, edge, width) -> str:
+        left, top, right, bottom = box
+        inset = width / 2 if edge != "none" else 0  # SVG draws an edge on both of its sides
+        return (
+            f'<rect x="{left + inset:g}" y="{top + inset:g}" '
+            f'width="{max(0, right - left - 2 * inset):g}" '
+            f'height="{max(0, bottom - top - 2 * inset):g}" fill="{self._colour(fill)}" '
+            f'stroke="{self._colour(edge)}" stroke-width="{width:g}"/>'
+        )
+
+    def _svg_dot(self, x, y, radius, fill) -> str:
+        radius -= 0.75  # SVG draws the rim on both sides of the circle
+        return (
+            f'<circle cx="{x:g}" cy="{y:g}" r="{radius:g}" fill="{self._colour(fill)}" '
+            f'stroke="{self._colour("white")}" stroke-width="1.5"/>'
+        )
+
+    def _svg_polygon(self, points, fill) -> str:
+        return f'<polygon points="{_points(points)}" fill="{self._colour(fill)}"/>'
+
+    def _svg_text(self, x, y, words, anchor, size, colour) -> str:
+        across = {"l": "start", "m": "middle", "r": "end"}[anchor[0]]
+        down = {"t": 0.8, "m": 0.35, "b": -0.2, "s": 0.0}[anchor[1]] * size
+        return (
+            f'<text x="{x:g}" y="{y + down:g}" text-anchor="{across}" font-size="{size}" '
+            f'fill="{self._colour(colour)}">{html.escape(words)}</text>'
+        )
+
+    def _svg_place(self, x, y, other) -> str:
+        return other.svg(x, y)
+
+
+def _points(points: Sequence[Point]) -> str:
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
+
+
+class Chart:
+    """Curves, points and arrows over an x axis. What lies outside the ranges is cut off.
+
+    Args:
+        width, height: size of the finished drawing in screen pixels, axis labels included.
         xs, ys: the ranges shown, (low, high).
         x_ticks, y_ticks: the values written beside the axes.
         x_label: the name of the x axis.
@@ -232,46 +352,37 @@ class Chart:
             xs, ys, x_ticks, y_ticks, x_label,
         )  # fmt: skip
         self.size = width, height
-        self.field = Image.new(
-            "RGB",
-            (2 * (width - self.LEFT - self.RIGHT), 2 * (height - self.TOP - self.BELOW)),
-            "white",
-        )
-        self.pen = ImageDraw.Draw(self.field)
+        self.field = Sketch(width - self.LEFT - self.RIGHT, height - self.TOP - self.BELOW)
         for x in x_ticks:
-            self.curve((x, x), ys, "#e6e6e6", width=2)
+            self.curve((x, x), ys, FAINT, width=1)
         for y in y_ticks:
-            self.curve(xs, (y, y), "#999999" if y == 0 else "#e6e6e6", width=2)
+            self.curve(xs, (y, y), "#999999" if y == 0 else FAINT, width=1)
 
     def copy(self) -> "Chart":
         """Return a chart with the same curves, to which more can be added."""
         chart = copy.copy(self)
         chart.field = self.field.copy()
-        chart.pen = ImageDraw.Draw(chart.field)
         return chart
 
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        """Return (x, y) of a value in the finished picture, pixels from its upper left corner."""
+    def place(self, x: float, y: float) -> Point:
+        """Return (x, y) of a value in the finished drawing, pixels from its upper left corner."""
         across, down = self._place(x, y)
-        return self.LEFT + across / 2, self.TOP + down / 2
+        return self.LEFT + across, self.TOP + down
 
     def curve(
-        self, xs: Sequence[float], ys: Sequence[float], colour: str, dash: int = 0, width: int = 5
+        self,
+        xs: Sequence[float],
+        ys: Sequence[float],
+        colour: str,
+        dash: float = 0,
+        width: float = 2.5,
     ) -> None:
-        """Draw a line through points, dashed if `dash` is not 0.
-
-        The dashes and the gaps between them are `dash` screen pixels long.
-        """
-        points = [self._place(x, y) for x, y in zip(xs, ys)]
-        for piece in _dashes(points, 2 * dash) if dash else [points]:
-            self.pen.line(piece, fill=colour, width=width, joint="curve")
+        """Draw a line through points; with `dash`, its pieces and the gaps have this length."""
+        self.field.line([self._place(x, y) for x, y in zip(xs, ys)], colour, width, dash)
 
     def point(self, x: float, y: float, colour: str) -> None:
         """Mark a point by a dot with a white rim; one beyond the range of `ys` lies at the edge."""
-        across, down = self._dot(x, y)
-        self.pen.ellipse(
-            (across - 13, down - 13, across + 13, down + 13), fill=colour, outline="white", width=3
-        )
+        self.field.dot(*self._dot(x, y), 6.5, colour)
 
     def arrow(self, x: float, y: float, length: float, colour: str) -> None:
         """Draw an arrow along the x axis from a point; a very short one is left out.
@@ -280,40 +391,37 @@ class Chart:
             length: in values of x; negative to the left.
         """
         (start, down), (end, _) = self._dot(x, y), self._place(x + length, y)
-        end = min(max(end, 4), self.field.width - 4)
-        if abs(end - start) < 8:
+        end = min(max(end, 2), self.field.size[0] - 2)
+        if abs(end - start) < 4:
             return
-        head = 16 if end > start else -16
-        self.pen.line([(start, down), (end - head, down)], fill=colour, width=8)
-        self.pen.polygon(
-            [(end, down), (end - head, down - 13), (end - head, down + 13)], fill=colour
+        head = 8 if end > start else -8
+        self.field.line([(start, down), (end - head, down)], colour, 4)
+        self.field.polygon(
+            [(end, down), (end - head, down - 6.5), (end - head, down + 6.5)], colour
         )
 
-    def picture(self) -> Image.Image:
+    def sketch(self) -> Sketch:
         """Return the finished chart."""
-        whole = Image.new("RGB", self.size, "white")
-        draw = ImageDraw.Draw(whole)
-        whole.paste(self.field.reduce(2), (self.LEFT, self.TOP))
+        whole = Sketch(*self.size)
+        whole.place(self.LEFT, self.TOP, self.field)
         for x in self.x_ticks:
-            draw.text(
-                (self.place(x, 0)[0], self.size[1] - self.BELOW + 8),
-                f"{x:g}", INK, font(13), anchor="mt",
-            )  # fmt: skip
+            place = self.place(x, 0)[0], self.size[1] - self.BELOW + 8
+            whole.text(*place, f"{x:g}", "mt", 13)
         for y in self.y_ticks:
-            draw.text((self.LEFT - 5, self.place(0, y)[1]), f"{y:g}", INK, font(13), anchor="rm")
+            whole.text(self.LEFT - 5, self.place(0, y)[1], f"{y:g}", "rm", 13)
         middle = (self.LEFT + self.size[0] - self.RIGHT) / 2
-        draw.text((middle, self.size[1] - 3), self.x_label, INK, font(14), anchor="mb")
+        whole.text(middle, self.size[1] - 3, self.x_label, "mb", 14)
         return whole
 
-    def _dot(self, x: float, y: float) -> tuple[float, float]:
+    def _dot(self, x: float, y: float) -> Point:
         """Return the middle of a value's dot in the field: its place, or the nearest possible."""
         across, down = self._place(x, y)
-        return across, min(max(down, 14), self.field.height - 14)
+        return across, min(max(down, 7), self.field.size[1] - 7)
 
-    def _place(self, x: float, y: float) -> tuple[float, float]:
+    def _place(self, x: float, y: float) -> Point:
         """Return where a value lies in the field, in pixels of the field."""
-        across = (x - self.xs[0]) / (self.xs[1] - self.xs[0]) * self.field.width
-        down = (self.ys[1] - y) / (self.ys[1] - self.ys[0]) * self.field.height
+        across = (x - self.xs[0]) / (self.xs[1] - self.xs[0]) * self.field.size[0]
+        down = (self.ys[1] - y) / (self.ys[1] - self.ys[0]) * self.field.size[1]
         return across, down
 
 

@@ -9,15 +9,16 @@ import math
 from collections.abc import Callable, Mapping
 
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..losses import OBJECTIVES, discriminator_loss, generator_loss
 from ..plots import BLUE, GREEN, ORANGE, PURPLE
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
+from .picture import Axis, Picture
 
 REACH, HIGHEST = 8.0, 9.0  # logits from -REACH to REACH, losses up to HIGHEST are drawn
+LOGITS = tuple(-REACH + 0.25 * i for i in range(65))  # those of the sliders
 LAMBDAS = (0, 1, 3, 10, 30, 100, 300, 1000)
 STEEPNESS = (0.1, 1, 3, 10, 30, 100, 300)
 FREE = {  # logits of a real and a generated patch at which D pays nothing for them
@@ -27,7 +28,8 @@ FREE = {  # logits of a real and a generated patch at which D pays nothing for t
     "wasserstein": (0.0, 0.0),
 }
 STEP = 3  # length of an arrow in multiples of the slope; it points downhill
-CHART, BARS, HEIGHT = 320, 224, 270  # screen pixels: width of a chart, of the bars, height of each
+CHART, BARS, HEIGHT = 280, 200, 250  # screen pixels: width of a chart, of the bars, height of each
+BAR, LINE = 26, 20  # screen pixels: height of a bar, of a line of words
 
 
 class LossExplorer(Explorer):
@@ -57,15 +59,16 @@ class LossExplorer(Explorer):
 
     def __init__(self):
         self.charts = functools.lru_cache(None)(draw_charts)
+        charts, bars = "losses of patches", "parts of G's loss"
         super().__init__(
             [
-                Choice("objective", "objective", OBJECTIVES, "vanilla"),
-                Slider("real", "real logit", -REACH, REACH, 2.0, 0.25),
-                Slider("fake", "fake logit", -REACH, REACH, -2.0, 0.25),
-                Slider("l1", "L1 error", 0.0, 1.0, 0.25, 0.05),
-                Choice("lambda_l1", "lambda", LAMBDAS, 100, ordered=True),
-                Choice("steepness", "D's steepness", STEEPNESS, 100, ordered=True),
-                Switch("minimax", "minus D's term"),
+                Choice("objective", "objective", OBJECTIVES, "vanilla", group=charts),
+                Slider("real", "real logit", -REACH, REACH, 2.0, 0.25, group=charts),
+                Slider("fake", "fake logit", -REACH, REACH, -2.0, 0.25, group=charts),
+                Slider("l1", "L1 error", 0.0, 1.0, 0.25, 0.05, group=bars),
+                Choice("lambda_l1", "lambda", LAMBDAS, 100, ordered=True, group=bars),
+                Choice("steepness", "D's steepness", STEEPNESS, 100, ordered=True, group=bars),
+                Switch("minimax", "minus D's term", group=charts),
             ]
         )
 
@@ -91,14 +94,16 @@ class LossExplorer(Explorer):
         if minimax:
             # First, so that it is drawn below G's own.
             on_g.insert(0, (fake, numbers["loss_minimax"], numbers["slope_minimax"], PURPLE))
-        charts = [
-            mark_points(chart, points)
-            for chart, points in zip(self.charts(objective, minimax), (on_d, on_g))
-        ]
-        titles = [
-            "D: real (blue), generated (dashed)",
-            "G (orange), minus D's term (dotted)" if minimax else "G: generated patch",
-            "G: GAN and L1 part",
+        of_d, of_g = self.charts(objective, minimax)
+        of_g_title = "G (orange), minus D's term (dotted)" if minimax else "G: generated patch"
+        pictures = [
+            Picture(
+                mark_points(of_d, on_d),
+                "D: real (blue), generated (dashed)",
+                axes=[logit_axis("real", of_d), logit_axis("fake", of_d)],
+            ),
+            Picture(mark_points(of_g, on_g), of_g_title, axes=[logit_axis("fake", of_g)]),
+            Picture(draw_parts(numbers), "G: GAN and L1 part"),
         ]
         text = "\n".join(
             [
@@ -113,7 +118,7 @@ class LossExplorer(Explorer):
             "arrows that show where the slope pushes the logit. Right, the two parts of G's loss "
             f"and of the push on fake_b as bars. {text}"
         )
-        return View(drawing.row([*charts, draw_parts(numbers)], titles), text, alt, numbers)
+        return View([pictures], text, alt, numbers)
 
 
 def make_terms(objective: str) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -217,7 +222,14 @@ def draw_charts(objective: str, minimax: bool) -> tuple[drawing.Chart, drawing.C
     return charts[0], charts[1]
 
 
-def mark_points(chart: drawing.Chart, points: list[tuple[float, float, float, str]]) -> Image.Image:
+def logit_axis(name: str, chart: drawing.Chart) -> Axis:
+    """Return what moves a slider of a logit by dragging across a chart."""
+    return Axis(name, [(chart.place(z, 0)[0] / chart.size[0], z) for z in LOGITS])
+
+
+def mark_points(
+    chart: drawing.Chart, points: list[tuple[float, float, float, str]]
+) -> drawing.Sketch:
     """Return the chart with each (logit, loss, slope, colour) marked.
 
     A mark is a dot, its tangent, and an arrow down the slope.
@@ -233,33 +245,27 @@ def mark_points(chart: drawing.Chart, points: list[tuple[float, float, float, st
     for logit, loss, slope, colour in points:
         chart.arrow(logit, loss, -STEP * slope, colour)
         chart.point(logit, loss, colour)
-    return chart.picture()
+    return chart.sketch()
 
 
-def draw_parts(numbers: Mapping[str, float]) -> Image.Image:
+def draw_parts(numbers: Mapping[str, float]) -> drawing.Sketch:
     """Draw two bars: the GAN and the L1 part of G's loss, and of the push on fake_b, by size."""
-    panel = Image.new("RGB", (BARS, HEIGHT), "white")
-    draw = ImageDraw.Draw(panel)
+    sketch = drawing.Sketch(BARS, HEIGHT)
     rows = (
         ("value of the loss", "share_of_value", "loss_g_gan", "weighted_l1"),
         ("push on fake_b", "share_of_push", "push_gan", "push_l1"),
     )
-    for top, (title, share_of_l1, gan, l1) in zip((10, 140), rows):
-        draw.text((0, top), title, drawing.INK, drawing.font(14))
+    for top, (title, share_of_l1, gan, l1) in zip((10, 130), rows):
+        sketch.text(0, top, title, "lt")
+        bar, below = top + LINE, top + LINE + BAR + 8
         if numbers[gan] or numbers[l1]:
-            border = round((1 - numbers[share_of_l1]) * (BARS - 1))
-            draw.rectangle((0, top + 22, BARS - 1, top + 48), fill=GREEN)
-            draw.rectangle((0, top + 22, border, top + 48), fill=ORANGE)
-        draw.text((0, top + 54), f"GAN {short(numbers[gan])}", drawing.INK, drawing.font(14))
-        draw.text(
-            (BARS - 1, top + 54), f"L1 {short(numbers[l1])}",
-            drawing.INK, drawing.font(14), anchor="ra",
-        )  # fmt: skip
-        draw.text(
-            (BARS - 1, top + 74), f"{numbers[share_of_l1]:.0%}",
-            drawing.INK, drawing.font(14), anchor="ra",
-        )  # fmt: skip
-    return panel
+            border = (1 - numbers[share_of_l1]) * BARS
+            sketch.box((0, bar, border, bar + BAR), ORANGE)
+            sketch.box((border, bar, BARS, bar + BAR), GREEN)
+        sketch.text(0, below, f"GAN {short(numbers[gan])}", "lt")
+        sketch.text(BARS, below, f"L1 {short(numbers[l1])}", "rt")
+        sketch.text(BARS, below + LINE, f"{numbers[share_of_l1]:.0%}", "rt")
+    return sketch
 
 
 def describe_d(numbers: Mapping[str, float]) -> str:

@@ -3,24 +3,30 @@
 Source: Wu and He 2018, figure 2, here with the features of a trained generator.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from ..facades import facade_tensors, split_seeds
 from ..layers import NORMS
-from ..plots import BLUE, VERMILLION
-from ..trained import load_snapshot
+from ..plots import BLUE
+from ..trained import shared_snapshot
 from ..validation import InputError
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View
+from .picture import Picture, Scale, Spot
 
 CHANNELS, POOL, LARGEST_BATCH = 8, 8, 4  # of the default features, and the largest batch
-# Screen pixels: width of all cells, side of a map, between cells, for the numbers.
-GRID, SIDE, GAP, HEADING = 406, 220, 3, 18
+# Screen pixels: of all columns, of a column at most, of a map on its own, for the numbers.
+GRID, CELL, SIDE, HEADING = 400, 63, 190, 20
+# Screen pixels around a map of the grid: half a gap, and from its edge to the orange frame.
+GAP, INSET = 1.5, 6
 FADED = 0.7  # how far a map that does not count fades to white
 REACH = 3.0  # where the colours of a normalised map end, in deviations from the mean
 
@@ -69,13 +75,15 @@ class NormalizationExplorer(Explorer):
         groups = tuple(number for number in range(1, channels + 1) if channels % number == 0)
         super().__init__(
             [
-                Choice("norm", "norm", NORMS, "batch"),
-                Slider("batch", "batch size", 1, LARGEST_BATCH, LARGEST_BATCH),
-                Choice("groups", "groups", groups, groups[len(groups) // 2], ordered=True),
-                Slider("channel", "channel", 0, channels - 1, 0),
-                Slider("facade", "image", 0, count - 1, 0),
-                Slider("neighbour", "neighbours", 1, count - LARGEST_BATCH + 1, 1),
-                Switch("running", "evaluation"),
+                Choice("norm", "norm", NORMS, "batch", group="norm"),
+                Slider("batch", "batch size", 1, LARGEST_BATCH, LARGEST_BATCH, group="batch"),
+                Choice(
+                    "groups", "groups", groups, groups[len(groups) // 2], ordered=True, group="norm"
+                ),
+                Slider("channel", "channel", 0, channels - 1, 0, group="map"),
+                Slider("facade", "image", 0, count - 1, 0, group="map"),
+                Slider("neighbour", "neighbours", 1, count - LARGEST_BATCH + 1, 1, group="batch"),
+                Switch("running", "evaluation", group="norm"),
             ]
         )
 
@@ -113,15 +121,11 @@ class NormalizationExplorer(Explorer):
             "change": float((after - alone).abs().mean()),
         }
         largest = float(before.abs().max())
-        panels = [
-            draw_grid(features, shared, channel, members),
-            draw_map(before, largest),
-            draw_map(after, largest if norm == "none" else REACH),
-        ]
-        titles = [
-            f"images (rows), channels ({_in_words(norm, groups)})",
-            "orange frame: before",
-            "after",
+        title = f"images (rows), channels ({_in_words(norm, groups)})"
+        pictures = [
+            grid_picture(features, shared, channel, members, title),
+            map_picture(before, largest, "orange frame: before"),
+            map_picture(after, largest if norm == "none" else REACH, "after"),
         ]
         text = _text(numbers, channel, facade, averages is not None)
         alt = (
@@ -130,7 +134,7 @@ class NormalizationExplorer(Explorer):
             "image is orange. Right, this map before and after the norm, "
             f"orange below 0 and purple above. {text}"
         )
-        return View(drawing.row(panels, titles), text, alt, numbers)
+        return View([pictures], text, alt, numbers)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -145,7 +149,7 @@ def trained_features() -> tuple[Tensor, tuple[Tensor, Tensor]]:
     Returns:
         Features (8, 8, 32, 32), and (running mean, running variance), each (8,).
     """
-    generator = load_snapshot().generator
+    generator = shared_snapshot().generator
     first, second = generator.downs[:2]
     real_a = torch.stack([facade_tensors(seed)[0] for seed in split_seeds("val", POOL)])
     features = second.conv(second.activation(first(real_a)))
@@ -225,61 +229,127 @@ def _kept(averages: tuple[Tensor, Tensor], channel: int) -> tuple[float, float]:
 # --------------------------------------------------------------------------------------------------
 
 
-def cell_box(channels: int, image: int, channel: int) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) of one map in the grid, in pixels."""
-    side = GRID // channels - GAP if channels > 6 else 60
-    left, top = HEADING + channel * (side + GAP), HEADING + image * (side + GAP)
-    return left, top, left + side, top + side
+@dataclass(frozen=True)
+class Grid:
+    """Where the (H, W) maps of images (rows) and channels (columns) lie in one picture.
 
+    All is in pixels of the maps. Left and above is room for the numbers of rows and columns, below
+    that of the largest batch.
 
-def draw_grid(features: Tensor, shared: Tensor, channel: int, names: Sequence[int]) -> Image.Image:
-    """Draw (N, C, H, W) features as a grid: maps in the (N, C) mask framed in blue, others faded.
-
-    All maps have one scale, white at 0. The chosen channel of the first image has an orange frame
-    inside the blue one. `names` are the numbers of the images, written beside their rows.
+    Args:
+        channels: how many columns there are.
+        height, width: of each map.
     """
-    images, channels = features.shape[:2]
-    grid = Image.new("RGB", (HEADING + GRID, cell_box(channels, LARGEST_BATCH - 1, 0)[3]), "white")
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def scale(self) -> float:
+        """Screen pixels for each pixel of a map."""
+        return min(CELL, GRID / self.channels) / max(self.height, self.width)
+
+    @property
+    def margin(self) -> int:
+        return math.ceil(HEADING / self.scale)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the picture."""
+        return self.cell(LARGEST_BATCH - 1, self.channels - 1)[2:]
+
+    @property
+    def side(self) -> int:
+        """Screen pixels of the longer side."""
+        return round(max(self.size) * self.scale)
+
+    def cell(self, image: int, channel: int) -> tuple[int, int, int, int]:
+        """Return (left, top, right, bottom) of a map."""
+        left, top = self.margin + channel * self.width, self.margin + image * self.height
+        return left, top, left + self.width, top + self.height
+
+
+def grid_picture(
+    features: Tensor, shared: Tensor, channel: int, names: Sequence[int], title: str
+) -> Picture:
+    """Return (N, C, H, W) features as a grid of maps, with those in the (N, C) mask framed in blue.
+
+    A click on a map chooses its channel. The chosen one, in the first image, is framed in orange
+    inside the blue frame. `names` are the numbers of the images, written beside their rows.
+    """
+    grid = Grid(*features.shape[1:])
+    picture = Picture(draw_maps(features, shared, grid), title, grid.side)
+    return replace(
+        picture,
+        sketch=draw_frames(picture.size, shared, names, grid),
+        spots=map_spots(features, channel, names, grid),
+    )
+
+
+def draw_maps(features: Tensor, shared: Tensor, grid: Grid) -> Image.Image:
+    """Draw (N, C, H, W) features in one scale, white at 0; maps not in the (N, C) mask are faded.
+
+    Faded maps let the page shine through, dark or white, as do the places without a map.
+    """
     # The few largest values may be cut off.
-    draw, reach = ImageDraw.Draw(grid), 0.6 * float(features.abs().max())
-    for number in range(channels):
-        left, _, right, _ = cell_box(channels, 0, number)
-        draw.text(
-            ((left + right) / 2, HEADING - 3), str(number),
-            drawing.INK, drawing.font(14), anchor="ms",
-        )  # fmt: skip
-    for image in range(images):
-        _, top, _, bottom = cell_box(channels, image, 0)
-        draw.text(
-            (HEADING - 5, (top + bottom) / 2), str(names[image]),
-            drawing.INK, drawing.font(14), anchor="rm",
-        )  # fmt: skip
-        for number in range(channels):
-            left, top, right, bottom = cell_box(channels, image, number)
-            cell = drawing.diverging(features[image, number].numpy(), reach)
-            cell = cell.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
-            if not shared[image, number]:
-                cell = Image.blend(cell, Image.new("RGB", cell.size, "white"), FADED)
-            grid.paste(cell, (left, top))
-            frame = (left, top, right - 1, bottom - 1)
-            draw.rectangle(
-                frame,
-                outline=BLUE if shared[image, number] else "#dddddd",
-                width=4 if shared[image, number] else 1,
+    reach = 0.6 * float(features.abs().max())
+    maps = Image.new("RGBA", grid.size, "#ffffff00")
+    for image, row in enumerate(features.numpy()):
+        for channel, values in enumerate(row):
+            cell = drawing.diverging(values, reach)
+            cell.putalpha(255 if shared[image, channel] else round(255 * (1 - FADED)))
+            maps.paste(cell, grid.cell(image, channel))
+    return maps
+
+
+def draw_frames(
+    size: tuple[int, int], shared: Tensor, names: Sequence[int], grid: Grid
+) -> drawing.Sketch:
+    """Draw the numbers of rows and columns, gaps between the maps, and frames of those that count.
+
+    `size` is (width, height) of the grid in screen pixels.
+    """
+    sketch, scale = drawing.Sketch(*size), size[0] / grid.size[0]
+    for image, name in enumerate(names):
+        left, top, _, bottom = (place * scale for place in grid.cell(image, 0))
+        sketch.text(left - 5, (top + bottom) / 2, str(name), "rm")
+    for channel in range(grid.channels):
+        left, top, right, _ = (place * scale for place in grid.cell(0, channel))
+        sketch.text((left + right) / 2, top - 5, str(channel), "ms")
+    for image, channel in np.ndindex(*shared.shape):
+        cell = [place * scale for place in grid.cell(image, channel)]
+        sketch.box(cell, edge="white", width=GAP)
+        if shared[image, channel]:
+            sketch.box([cell[0] + 1, cell[1] + 1, cell[2] - 1, cell[3] - 1], edge=BLUE, width=4)
+    return sketch
+
+
+def map_spots(features: Tensor, channel: int, names: Sequence[int], grid: Grid) -> list[Spot]:
+    """Return the maps of the grid as what can be clicked; they lie within the blue frames."""
+    (width, height), inset = grid.size, INSET / grid.scale
+    means, deviations = features.mean((2, 3)), features.std((2, 3), correction=0)
+    spots = []
+    for image, number in np.ndindex(*means.shape):
+        left, top, right, bottom = grid.cell(image, number)
+        box = top + inset, left + inset, bottom - inset, right - inset
+        spots.append(
+            Spot(
+                tuple(place / whole for place, whole in zip(box, (height, width) * 2)),
+                {"channel": number},
+                f"channel {number} of image {names[image]}: mean "
+                f"{signed(float(means[image, number]))}, deviation "
+                f"{float(deviations[image, number]):.2f}; a click chooses channel {number}",
+                chosen=(image, number) == (0, channel),
             )
-            if (image, number) == (0, channel):
-                # With a white rim on both sides: the map may be as orange as the frame.
-                draw.rectangle((left + 3, top + 3, right - 4, bottom - 4), outline="white", width=7)
-                draw.rectangle(
-                    (left + 4, top + 4, right - 5, bottom - 5), outline=VERMILLION, width=4
-                )
-    return grid
+        )
+    return spots
 
 
-def draw_map(values: Tensor, reach: float) -> Image.Image:
-    """Draw one (H, W) map, white at 0, and its scale from -reach to reach; clip values beyond."""
-    picture = drawing.enlarge(drawing.diverging(values.numpy(), reach), SIDE, SIDE)
-    return drawing.scale_below(picture, "PuOr", (f"{-reach:.2g}", "0", f"{reach:.2g}"))
+def map_picture(values: Tensor, reach: float, title: str) -> Picture:
+    """Return one (H, W) map, white at 0; its colours run from -reach to reach."""
+    scale = Scale("PuOr", (f"{-reach:.2g}", "0", f"{reach:.2g}"))
+    return Picture(drawing.diverging(values.numpy(), reach), title, SIDE, scale=scale)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -1,23 +1,18 @@
-"""The widgets around an explorer: they hand values to it and show its view.
+"""The widgets around an explorer where anywidget is missing: they hand values to it.
 
-This is the only module that imports ipywidgets; everything here exists in ipywidgets 7.7.1 (Colab)
-and 8. The picture is an <img> in an HTML widget: it carries words for those who cannot see it, and
-is redrawn several times faster than a figure. Sliders, lists and buttons work from the keyboard:
-Tab goes from one to the next, the arrow keys move a slider, Enter opens a list and presses a
-button.
+This is the only module that imports ipywidgets; everything here exists in ipywidgets 7.7.1 and 8.
+The picture is an <img> in an HTML widget: it carries words for those who cannot see it, and is
+redrawn several times faster than a figure. Sliders, lists and buttons work from the keyboard: Tab
+goes from one to the next, the arrow keys move a slider, Enter opens a list and presses a button.
 """
 
 import html
-import textwrap
 
 import ipywidgets
-from IPython.display import display
 
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LABELS = {"description_width": "7.5em"}
 CONTROL = {"width": "auto", "margin": "2px"}
 WIDTH = "960px"  # about that of the widest picture
-TEXT_WIDTH = 100  # characters: JupyterLab breaks longer lines of plain text within words
 COLUMNS = {
     "grid_template_columns": "repeat(auto-fill, minmax(290px, 1fr))",
     "width": "100%",
@@ -32,16 +27,21 @@ class Panel:
     def __init__(self, explorer):
         self.explorer = explorer
         self.silent = False
-        self.controls = {name: make_widget(control) for name, control in explorer.controls.items()}
+        self.controls = {
+            name: make_widget(control)
+            for name, control in explorer.controls.items()
+            if not hasattr(control, "colours")  # a drawing needs the mouse
+        }
         self.picture, self.text = ipywidgets.HTML(), ipywidgets.HTML()
         self.follow()
         for name, widget in self.controls.items():
             widget.tooltip = widget.description  # without one, ipywidgets 8 shows "null"
             widget.observe(self._handler(name), names="value")
         rows = [ipywidgets.GridBox([*self.controls.values()], layout=COLUMNS)]
-        if explorer.actions:
-            buttons = [self._button(action) for action in explorer.actions]
-            rows.append(ipywidgets.HBox(buttons, layout={"flex_flow": "row wrap"}))
+        self.buttons = [self._button(action) for action in explorer.actions]
+        self.buttons.append(ipywidgets.Button(description="reset", layout=BUTTON))
+        self.buttons[-1].on_click(lambda _: explorer.reset())
+        rows.append(ipywidgets.HBox(self.buttons, layout={"flex_flow": "row wrap"}))
         self.box = ipywidgets.VBox([*rows, self.picture, self.text])
 
     def follow(self) -> None:
@@ -60,15 +60,17 @@ class Panel:
             f'<div aria-live="polite" style="max-width:{WIDTH};line-height:1.5">{sentences}</div>'
         )
 
-    def show(self) -> None:
-        """Show the panel under the running cell.
+    @property
+    def model_id(self) -> str:
+        return self.box.model_id
 
-        Where no kernel runs, only the view's sentences are left.
-        """
-        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
-        words = f"(sliders need a running kernel) {self.explorer.view.text}"
-        lines = [textwrap.fill(line, TEXT_WIDTH) for line in words.split("\n")]
-        display({WIDGET_VIEW: view, "text/plain": "\n".join(lines)}, raw=True)
+    def close(self) -> None:
+        """Take the widgets off the page, and let their memory go."""
+        rows = self.box.children
+        for widget in (self.box, *rows, *self.controls.values(), *self.buttons):
+            for part in (getattr(widget, "style", None), widget.layout, widget):
+                if part is not None:
+                    part.close()
 
     def _handler(self, name: str):
         def changed(change) -> None:

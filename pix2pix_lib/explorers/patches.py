@@ -11,25 +11,28 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor
 from torch import Tensor
 
 from ..corruptions import CORRUPTIONS, corrupt
 from ..devices import device_of
 from ..facades import facade_tensors, split_seeds
+from ..images import to_pil
 from ..inference import translate
 from ..receptive_field import PixelBox, ReceptiveField, receptive_field
-from ..trained import Snapshot, load_snapshots
+from ..trained import PERCENTS, Snapshot, shared_snapshot
 from ..validation import InputError
 from . import drawing
 from .base import Action, Choice, Explorer, Slider, Switch, View
+from .picture import Cells, Picture, Scale, map_cells
 
-SIDE = 256  # screen pixels of the picture
 REACH = 6.0  # logits beyond this are drawn in the last colour
-MAP_SIDE = 280
-MAP_ENDS = {
-    "probability": ("0 fake", "1 real"),
-    "logit": (f"{-REACH:+.0f} fake", f"{REACH:+.0f} real"),
+MAP_SIDE = 280  # screen pixels of the map in a strip
+FINE = 8  # pixels of the map for each patch's side, enough for a dot in its middle
+WORDS = 1024  # patches at most of which something is said when they are pointed at
+SCALES = {
+    "probability": Scale("PuOr", ("0 fake", "0.5", "1 real")),
+    "logit": Scale("PuOr", (f"{-REACH:+.0f} fake", "0", f"{REACH:+.0f} real")),
 }
 
 
@@ -70,12 +73,9 @@ class PatchExplorer(Explorer):
         pairs: Sequence[tuple[Tensor, Tensor]] | None = None,
         snapshots: Sequence[Snapshot] | None = None,
     ):
-        self.pairs = (
-            [facade_tensors(seed) for seed in split_seeds("val", 6)]
-            if pairs is None
-            else list(pairs)
-        )
-        snapshots = load_snapshots() if snapshots is None else snapshots
+        self.pairs = list(default_pairs() if pairs is None else pairs)
+        if snapshots is None:
+            snapshots = [shared_snapshot(percent) for percent in PERCENTS]
         if len(self.pairs) < 2 or not snapshots:
             raise InputError(
                 f"at least two pairs and one snapshot are needed; "
@@ -90,16 +90,18 @@ class PatchExplorer(Explorer):
         percents = tuple(self.snapshots)
         super().__init__(
             [
-                Slider("facade", "facade", 0, len(self.pairs) - 1, 0),
-                Choice("percent", "training, %", percents, percents[-1], ordered=True),
-                Slider("mix", "real to fake", 0.0, 1.0, 0.0, 0.05),
-                Choice("corruption", "spoil by", CORRUPTIONS, "none"),
-                Slider("strength", "strength", 0.0, 1.0, 0.5, 0.05),
-                Slider("row", "patch row", 0, rows - 1, rows // 2),
-                Slider("col", "patch column", 0, cols - 1, cols // 2),
-                Slider("threshold", "threshold", 0.0, 1.0, 0.5, 0.05),
-                Choice("unit", "map shows", ("probability", "logit"), "probability"),
-                Switch("overlay", "map over picture", False),
+                Slider("facade", "facade", 0, len(self.pairs) - 1, 0, group="picture"),
+                Choice(
+                    "percent", "training, %", percents, percents[-1], ordered=True, group="picture"
+                ),
+                Slider("mix", "real to fake", 0.0, 1.0, 0.0, 0.05, group="picture"),
+                Choice("corruption", "spoil by", CORRUPTIONS, "none", group="picture"),
+                Slider("strength", "strength", 0.0, 1.0, 0.5, 0.05, group="picture"),
+                Slider("row", "patch row", 0, rows - 1, rows // 2, group="patch"),
+                Slider("col", "patch column", 0, cols - 1, cols // 2, group="patch"),
+                Slider("threshold", "threshold", 0.0, 1.0, 0.5, 0.05, group="map"),
+                Choice("unit", "map shows", ("probability", "logit"), "probability", group="map"),
+                Switch("overlay", "map over picture", False, group="map"),
             ],
             [
                 self._move("left", "col", -1),
@@ -137,18 +139,30 @@ class PatchExplorer(Explorer):
         logits = self.logits(facade, percent, mix, corruption, strength)
         numbers = patch_numbers(logits, self.field, row, col, threshold, tuple(image.shape[1:]))
         colours = map_colours(logits, unit)
-        cells = draw_map(colours, sigmoid(logits) < threshold, row, col)
-        picture = draw_judged(image, self.field, row, col, colours if overlay else None)
-        bar = drawing.colour_bar("PuOr", *MAP_ENDS[unit], MAP_SIDE)
-        panels = [
-            picture,
-            draw_crop(real_a, image, PixelBox(*numbers["box"])),
-            drawing.row([cells, bar], gap=6),
+        words = cell_words(logits) if logits.size <= WORDS else ()
+        seen = field_cells(self.field, logits.shape, image.shape[1:], (row, col))
+        cells = map_cells(logits.shape, (row, col), words=words)
+        picture = draw_judged(image, self.field, colours if overlay else None)
+        seen_box = PixelBox(*numbers["box"])
+        true, generated = (to_pil(x) for x in (self.pairs[facade][1], self.fake_b(facade, percent)))
+        view = [
+            Picture(picture, "picture (grey: padding)", cells=seen),
+            Picture(
+                draw_map(colours, sigmoid(logits) < threshold),
+                f"{unit} (dot: below {threshold:.2f})",
+                MAP_SIDE,
+                cells=cells,
+                scale=SCALES[unit],
+            ),
+            *(
+                Picture(crop, f"{what} in the patch", 180)
+                for crop, what in zip(crops(real_a, image, seen_box), ("input", "picture"))
+            ),
+            Picture(true, "photo | generated", 180, over=generated),
         ]
-        titles = ["picture", "seen by it", f"{unit} (dot: below {threshold:.2f})"]
         what = describe_picture(mix, corruption, strength)
         return View(
-            drawing.row(panels, titles),
+            [view[:2], view[2:]],
             patch_text(numbers, threshold),
             patch_alt(what, numbers, threshold),
             numbers,
@@ -180,6 +194,12 @@ class PatchExplorer(Explorer):
         logits = self.logits(**picture)
         row, col = np.unravel_index(find(logits), logits.shape)
         return {"row": int(row), "col": int(col)}
+
+
+@functools.cache
+def default_pairs() -> tuple[tuple[Tensor, Tensor], ...]:
+    """Return (real_a, real_b) of six facades that no training saw, the same for all explorers."""
+    return tuple(facade_tensors(seed) for seed in split_seeds("val", 6))
 
 
 def patch_numbers(
@@ -268,54 +288,75 @@ def map_colours(logits: np.ndarray, unit: str) -> Image.Image:
     )
 
 
-def draw_map(colours: Image.Image, marked: np.ndarray, row: int, col: int) -> Image.Image:
-    """Draw one square per patch, a dot on those marked, and a frame around patch (row, col).
+def cell_words(logits: np.ndarray) -> list[str]:
+    """Return what is said of each patch, row by row."""
+    return [
+        f"probability {probability:.2f}, logit {logit:+.2f}"
+        for logit, probability in zip(logits.ravel(), sigmoid(logits).ravel())
+    ]
 
-    A map of more patches than `MAP_SIDE` is drawn with less than a pixel per patch.
-    """
-    largest = max(colours.size)
-    cell = MAP_SIDE // largest if largest <= MAP_SIDE else MAP_SIDE / largest
-    cells = drawing.enlarge(colours, round(colours.width * cell), round(colours.height * cell))
-    draw = ImageDraw.Draw(cells)
-    radius = min(2, cell / 4)
-    for r, c in np.argwhere(marked):
-        x, y = int(c * cell + cell // 2), int(r * cell + cell // 2)
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=drawing.INK)
-    mark = drawing.widened(row * cell, col * cell, cell)
-    return drawing.outline(cells, PixelBox(*mark))
+
+def field_cells(
+    field: ReceptiveField, shape: tuple[int, int], size: Sequence[int], chosen: tuple[int, int]
+) -> Cells:
+    """Return what each patch sees, as boxes on the picture that `draw_judged` draws."""
+    margin = margin_of(field)
+    wholes = [side + 2 * margin for side in size]
+    return Cells(
+        shape,
+        start=tuple((margin + field.start) / whole for whole in wholes),
+        step=tuple(field.stride / whole for whole in wholes),
+        size=tuple(field.size / whole for whole in wholes),
+        chosen=chosen,
+    )
+
+
+def margin_of(field: ReceptiveField) -> int:
+    """Return how many pixels of padding are drawn around a picture: all that a patch sees of it."""
+    return max(0, -field.start) + 1
+
+
+def draw_map(colours: Image.Image, marked: np.ndarray) -> Image.Image:
+    """Draw a square of pixels for each patch, `FINE` wide or less, with a dot on those marked."""
+    fine = min(FINE, max(3, 256 // max(colours.size)))
+    pixels = np.asarray(colours).repeat(fine, axis=0).repeat(fine, axis=1)
+    dot = np.zeros((fine, fine), bool)
+    dot[(fine - 1) // 2 : fine // 2 + 1, (fine - 1) // 2 : fine // 2 + 1] = True
+    pixels[np.kron(marked, dot)] = ImageColor.getrgb(drawing.INK)
+    return Image.fromarray(pixels)
 
 
 def draw_judged(
-    image: Tensor, field: ReceptiveField, row: int, col: int, colours: Image.Image | None
+    image: Tensor, field: ReceptiveField, colours: Image.Image | None = None
 ) -> Image.Image:
-    """Draw the picture on a margin of the padding that patches see, with a frame around one patch.
+    """Draw the picture, in its own pixels, on a margin of the padding that patches see.
 
     Where given, `colours`, one pixel per patch, are laid over the picture: each as a square around
     the centre of its patch.
     """
-    scale = SIDE / max(image.shape[1:])
-    picture = drawing.photo(image, SIDE)
+    picture = to_pil(image).convert("RGB")
     if colours is not None:
-        cells = drawing.enlarge(
-            colours, *(round(count * field.stride * scale) for count in colours.size)
-        )
-        corner = round((field.start + (field.size - field.stride) / 2) * scale)
-        area = (corner, corner, corner + cells.width, corner + cells.height)
-        picture.paste(drawing.blend(picture.crop(area), cells, 0.5), area)
-    margin = round(-field.start * scale) + 3
-    box = field.box(row, col)
-    shift = margin / scale
-    placed = PixelBox(box.top + shift, box.left + shift, box.bottom + shift, box.right + shift)
-    return drawing.outline(drawing.place_on_margin(picture, margin), placed, scale)
+        picture = lay_over(picture, field, colours)
+    return drawing.place_on_margin(picture, margin_of(field))
 
 
-def draw_crop(real_a: Tensor, image: Tensor, box: PixelBox) -> Image.Image:
-    """Draw what a patch sees of the input, above what it sees of the picture; padding is grey."""
+def lay_over(picture: Image.Image, field: ReceptiveField, colours: Image.Image) -> Image.Image:
+    """Lay `colours`, one pixel per patch, over a picture: a square on the centre of each patch."""
+    picture = picture.convert("RGB")
+    cells = drawing.enlarge(colours, *(count * field.stride for count in colours.size))
+    corner = field.start + (field.size - field.stride) // 2
+    area = (corner, corner, corner + cells.width, corner + cells.height)
+    picture.paste(drawing.blend(picture.crop(area), cells, 0.5), area)
+    return picture
+
+
+def crops(real_a: Tensor, image: Tensor, box: PixelBox) -> list[Image.Image]:
+    """Return what a patch sees of the input, and of the picture; padding is grey."""
     height, width = box.bottom - box.top, box.right - box.left
-    crops = torch.zeros(2, 3, height, width)
+    seen = torch.zeros(2, 3, height, width)
     inside = box.clipped(*image.shape[1:])
     rows = slice(inside.top - box.top, inside.bottom - box.top)
     cols = slice(inside.left - box.left, inside.right - box.left)
-    for crop, source in zip(crops, (real_a, image)):
+    for crop, source in zip(seen, (real_a, image)):
         crop[:, rows, cols] = source[:, inside.top : inside.bottom, inside.left : inside.right]
-    return drawing.stack([drawing.photo(crop, 2 * max(height, width)) for crop in crops], gap=8)
+    return [to_pil(crop).convert("RGB") for crop in seen]

@@ -4,23 +4,26 @@ Source: the film and the losses in data/weights, see `trained`.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..facades import facade_tensors, split_seeds
+from ..images import to_pil
 from ..plots import BLUE, GREEN, ORANGE
 from ..trained import Film, load_film, load_history
 from ..training import StepRecord
 from ..validation import InputError
 from . import drawing
-from .base import Choice, Explorer, Slider, View
+from .base import Action, Choice, Explorer, Slider, View
+from .picture import Axis, Picture, Scale
 
-SIDE, GAP = 168, 15  # screen pixels of each of the five pictures, and between them
-WIDTHS, HEIGHT = (585, 300), 150  # of the two charts
-ADVERSARIAL = {"loss_d": ("D (halved)", BLUE), "loss_g_gan": ("G, adversarial", ORANGE)}
-PIXELWISE = {"loss_g_l1": ("G, L1", GREEN)}
+SIDE = 128  # screen pixels of each of the five pictures
+WIDTHS, HEIGHT = (430, 264), 150  # of the two charts
+PAUSE = 250  # milliseconds for which each frame stands while it plays
+ADVERSARIAL = {"loss_d": BLUE, "loss_g_gan": ORANGE}
+PIXELWISE = {"loss_g_l1": GREEN}
+LOSSES = "losses: D, halved (blue); G, adversarial (orange)", "loss: G, L1 (green)"
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # between the marks of an axis
 
 
@@ -69,16 +72,21 @@ class TrainingPlayer(Explorer):
             LossChart(self.history, last, names, width)
             for names, width in zip((ADVERSARIAL, PIXELWISE), WIDTHS)
         ]
-        percents = tuple(self.film.percent.tolist())
+        percents = self.percents = tuple(self.film.percent.tolist())
+        self.axes = [
+            Axis("percent", chart.places(self.film.step.tolist(), percents))
+            for chart in self.charts
+        ]
         super().__init__(
             [
                 Choice("percent", "training, %", percents, percents[0], ordered=True),
                 Slider("facade", "facade", 0, len(self.pairs) - 1, 0),
-            ]
+            ],
+            [Action("play", self._start, repeat=True, again=self._go_on, pause=PAUSE)],
         )
 
     def draw(self, percent: int, facade: int) -> View:
-        film, time = self.film, self.film.percent.tolist().index(percent)
+        film, time = self.film, self.percents.index(percent)
         real_a, real_b = self.pairs[facade]
         real_logits, fake_logits = film.real_logits[time, facade], film.fake_logits[time, facade]
         numbers = {
@@ -88,20 +96,32 @@ class TrainingPlayer(Explorer):
             "real": float(real_logits.sigmoid().mean()),
             "fake": float(fake_logits.sigmoid().mean()),
         }
-        pictures = real_a, film.fake_b[time, facade], real_b
-        panels = [
-            *(drawing.smooth_photo(image, SIDE) for image in pictures),
-            draw_map(fake_logits),
-            draw_map(real_logits),
+        frame = [
+            draw_photo(real_a, "label map"),
+            draw_photo(film.fake_b[time, facade], "generated"),
+            draw_photo(real_b, "true photo"),
+            draw_map(fake_logits, "D on generated"),
+            draw_map(real_logits, "D on the true photo"),
         ]
-        titles = ["label map", "generated", "true photo", "D on generated", "D on the true photo"]
-        charts = [chart.marked(numbers["step"]) for chart in self.charts]
-        picture = drawing.stack(
-            [drawing.row(panels, titles, GAP), drawing.row(charts, gap=GAP)], gap=6
-        )
+        charts = [
+            Picture(chart.marked(numbers["step"]), title, axes=[axis])
+            for chart, title, axis in zip(self.charts, LOSSES, self.axes)
+        ]
         return View(
-            picture, player_text(percent, numbers), player_alt(percent, facade, numbers), numbers
+            [frame, charts],
+            player_text(percent, numbers),
+            player_alt(percent, facade, numbers),
+            numbers,
         )
+
+    def _go_on(self, values: Mapping) -> dict[str, int]:
+        """Return the next frame; after the last one nothing changes."""
+        time = self.percents.index(values["percent"]) + 1
+        return {"percent": self.percents[time]} if time < len(self.percents) else {}
+
+    def _start(self, values: Mapping) -> dict[str, int]:
+        """Return the next frame, or the first one after the last."""
+        return self._go_on(values) or {"percent": self.percents[0]}
 
 
 def player_text(percent: int, numbers: Mapping) -> str:
@@ -124,15 +144,18 @@ def player_alt(percent: int, facade: int, numbers: Mapping) -> str:
     )
 
 
-def draw_map(logits: Tensor) -> Image.Image:
-    """Draw an (H', W') map of logits as probabilities.
+def draw_photo(image: Tensor, title: str) -> Picture:
+    """Show a (C, H, W) image in [-1, 1]."""
+    return Picture(to_pil(image).convert("RGB"), title, SIDE, smooth=True)
+
+
+def draw_map(logits: Tensor, title: str) -> Picture:
+    """Show an (H', W') map of logits as probabilities.
 
     Purple is real, orange generated; where D cannot tell the map is white.
     """
     colours = drawing.diverging(logits.sigmoid().numpy() - 0.5, 0.5)
-    return drawing.scale_below(
-        drawing.enlarge(colours, SIDE, SIDE), "PuOr", ("0 fake", "0.5", "1 real")
-    )
+    return Picture(colours, title, SIDE, scale=Scale("PuOr", ("0 fake", "0.5", "1 real")))
 
 
 class LossChart:
@@ -141,7 +164,7 @@ class LossChart:
     Args:
         history: the records of the run.
         last: the step where the axis ends; it begins at 0, as does the axis of the losses.
-        losses: a name and a colour for each field of `StepRecord` to draw.
+        losses: a colour for each field of `StepRecord` to draw.
         width: of the chart in pixels.
     """
 
@@ -149,7 +172,7 @@ class LossChart:
         self,
         history: Sequence[StepRecord],
         last: int,
-        losses: Mapping[str, tuple[str, str]],
+        losses: Mapping[str, str],
         width: int,
     ):
         curves = {field: [getattr(record, field) for record in history] for field in losses}
@@ -158,34 +181,22 @@ class LossChart:
         self.chart = drawing.Chart(
             width, HEIGHT, (0, last), (0, marks[-1]), quarters, marks, "step"
         )
-        for field, (_, colour) in losses.items():
+        for field, colour in losses.items():
             self.chart.curve([record.step for record in history], curves[field], colour)
-        self.picture = drawing.stack(
-            [name_curves(losses.values(), width), self.chart.picture()], gap=0
-        )
 
-    def marked(self, step: int) -> Image.Image:
+    def marked(self, step: int) -> drawing.Sketch:
         """Return the chart with an upright line at a step."""
-        picture, header = self.picture.copy(), self.picture.height - HEIGHT
-        (x, bottom), (_, top) = self.chart.place(step, 0), self.chart.place(step, self.chart.ys[1])
-        ImageDraw.Draw(picture).line(
-            [(x, header + top), (x, header + bottom)], fill=drawing.INK, width=3
-        )
-        return picture
+        chart = self.chart.copy()
+        chart.curve((step, step), chart.ys, drawing.INK)
+        return chart.sketch()
+
+    def places(self, steps: Sequence[int], values: Sequence) -> list[tuple[float, object]]:
+        """Return (share of the chart's width, value) for the values at steps."""
+        width = self.chart.size[0]
+        return [(self.chart.place(step, 0)[0] / width, value) for step, value in zip(steps, values)]
 
 
 def axis_marks(top: float) -> list[float]:
     """Return round values from 0 to the first one that is not below `top`, at most five."""
     step = next((step for step in STEPS if top <= 4 * step), STEPS[-1])
     return [round(step * i, 2) for i in range(max(1, math.ceil(top / step)) + 1)]
-
-
-def name_curves(curves: Iterable[tuple[str, str]], width: int) -> Image.Image:
-    """Write the names of curves in a line, each behind a piece of its colour."""
-    line = Image.new("RGB", (width, 22), "white")
-    draw, left = ImageDraw.Draw(line), drawing.Chart.LEFT
-    for name, colour in curves:
-        draw.rectangle((left, 9, left + 20, 12), fill=colour)
-        draw.text((left + 26, 2), name, drawing.INK, drawing.font())
-        left += 26 + round(drawing.font().getlength(name)) + 24
-    return line

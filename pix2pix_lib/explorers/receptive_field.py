@@ -8,13 +8,16 @@ Source: Isola et al. 2017, section 4.4; Araujo, Norris and Sim 2019.
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 
 from ..facades import facade_tensors
+from ..images import to_pil
+from ..plots import GREY
 from ..receptive_field import (
     PixelBox,
     ReceptiveField,
@@ -26,12 +29,14 @@ from ..receptive_field import (
 from ..validation import InputError
 from . import drawing
 from .base import Explorer, Slider, View
+from .drawing import FAINT, Sketch
+from .picture import Cells, Picture, map_cells
 
-SIDE = 256  # screen pixels of the picture's longer side
-# Screen pixels around it, where patches see padding: enough for all of the framed 142x142 patch.
-MARGIN = 52
-FRAME = 4  # screen pixels of a frame; it lies around the patch and hides none of it
-MAP_SIDE = 110  # screen pixels of the map of outputs
+SIDE = 220  # screen pixels of the pictures in the upper row
+GRID_SIDE = 90  # screen pixels of a layer's grid
+FINEST = 32  # cells along a side of a grid; more would be a grey area, and are not drawn
+# Of the picture's longer side, padding drawn around it: enough for a 142x142 patch on 256 pixels.
+MARGIN = 0.2
 
 
 class ReceptiveFieldExplorer(Explorer):
@@ -75,7 +80,8 @@ class ReceptiveFieldExplorer(Explorer):
                 f"got {tuple(image.shape)}"
             )
         self.image_size = tuple(image.shape[1:])
-        self.picture = drawing.photo(image, SIDE)
+        self.picture = to_pil(image).convert("RGB")
+        self.margin = round(MARGIN * max(self.image_size))
         self.chain = functools.lru_cache(64)(make_chain)
         self.footprint = functools.lru_cache(64)(self._footprint)
         rows, cols = map_sizes(make_chain(3, 2, 4, 2, 1), self.image_size)[-1]
@@ -83,13 +89,13 @@ class ReceptiveFieldExplorer(Explorer):
         largest = max(self.image_size) + 7 * 6 - 1
         super().__init__(
             [
-                Slider("layers", "layers", 1, 5, 3),
-                Slider("last", "then stride 1", 0, 2, 2),
-                Slider("kernel", "kernel", 1, 7, 4),
-                Slider("stride", "stride", 1, 3, 2),
-                Slider("padding", "padding", 0, 3, 1),
-                Slider("row", "patch row", 0, largest, min(14, rows - 1)),
-                Slider("col", "patch column", 0, largest, min(1, cols - 1)),
+                Slider("layers", "layers", 1, 5, 3, group="network"),
+                Slider("last", "then stride 1", 0, 2, 2, group="network"),
+                Slider("kernel", "kernel", 1, 7, 4, group="network"),
+                Slider("stride", "stride", 1, 3, 2, group="network"),
+                Slider("padding", "padding", 0, 3, 1, group="network"),
+                Slider("row", "patch row", 0, largest, min(14, rows - 1), group="output"),
+                Slider("col", "patch column", 0, largest, min(1, cols - 1), group="output"),
             ]
         )
 
@@ -123,19 +129,18 @@ class ReceptiveFieldExplorer(Explorer):
             "agrees": measured == on_picture,
             "reached": int(footprint.count_nonzero()),
         }
-        scale = SIDE / max(self.image_size)
-        image = drawing.row(
-            [
-                draw_patch(self.picture, box, scale),
-                draw_patch(draw_footprint(footprint, (down, across), self.image_size), box, scale),
-                draw_map(field, sizes[-1], self.image_size, row, col),
-            ],
-            [
-                "patch on the picture (hatched: padding)",
-                "gradient of this output (white: exactly 0)",
-                "outputs",
-            ],
-        )
+        inked = draw_footprint(footprint, (down, across), self.image_size)
+        seen = field_cells(field, sizes[-1], self.image_size, (row, col), self.margin)
+        upper = [
+            self._on_margin(self.picture, "patch (grey: padding)", seen),
+            self._on_margin(inked, "its gradient (white: exactly 0)", replace(seen, points=False)),
+            Picture(
+                draw_map(field, sizes[-1], self.image_size),
+                f"{by(sizes[-1])} outputs (dark: padding)",
+                SIDE,
+                cells=map_cells(sizes[-1], (row, col)),
+            ),
+        ]
         sentences = [
             describe_chain(chain, sizes, field),
             describe_box(field, row, col, self.image_size),
@@ -144,10 +149,18 @@ class ReceptiveFieldExplorer(Explorer):
         alt = (
             f"Left, a picture with a frame around the {field.size}x{field.size} patch of output "
             f"row {row}, column {col}; {clipping(box, self.image_size)}. Middle, the pixels that "
-            f"the gradient reaches: {pixels(measured)}. Right, the {sizes[-1][0]}x{sizes[-1][1]} "
-            "outputs, this one marked."
+            f"the gradient reaches: {pixels(measured)}. Right, the {by(sizes[-1])} outputs, this "
+            "one marked."
         )
-        return View(image, "\n".join(sentences), alt, numbers)
+        grids = layer_pictures(chain, sizes, (row, col))
+        if grids:
+            alt += f" Below, for {layers_in_words(sizes)}, what this output sees of it."
+        rows = [upper, grids] if grids else [upper]
+        return View(rows, "\n".join(sentences), alt, numbers)
+
+    def _on_margin(self, image: Image.Image, title: str, cells: Cells | None = None) -> Picture:
+        """Return a picture on its margin of padding."""
+        return Picture(drawing.place_on_margin(image, self.margin), title, SIDE, cells=cells)
 
     def _view_without_output(self, chain: nn.Module, numbers: dict) -> View:
         layer, (height, width) = len(numbers["maps"]) - 1, numbers["maps"][-2]
@@ -160,20 +173,18 @@ class ReceptiveFieldExplorer(Explorer):
             "agrees": True,
             "reached": 0,
         }
-        nothing = PixelBox(0, 0, 0, 0)
-        image = drawing.row(
-            [
-                draw_patch(self.picture, nothing, 1.0),
-                draw_patch(Image.new("RGB", self.picture.size, "white"), nothing, 1.0),
-            ],
-            ["no output, no patch", "no output, no gradient"],
-        )
+        upper = [
+            self._on_margin(self.picture, "no output, no patch"),
+            self._on_margin(Image.new("RGB", self.picture.size, "white"), "no output, no gradient"),
+        ]
+        grids = layer_pictures(chain, numbers["maps"])
+        rows = [upper, grids] if grids else [upper]
         text = (
             f"No output: layer {layer} gets {height}x{width} pixels, "
             f"{height + 2 * padding}x{width + 2 * padding} with padding, "
             f"and its kernel needs {kernel}x{kernel}."
         )
-        return View(image, text, f"A picture without a frame, and an empty one. {text}", numbers)
+        return View(rows, text, f"A picture without a frame, and an empty one. {text}", numbers)
 
     def _placed_footprint(self, field: ReceptiveField, row: int, col: int, **shape: int) -> tuple:
         """Return the footprint on the smallest picture that gives the same.
@@ -256,71 +267,104 @@ def corners(box: PixelBox | None) -> tuple[int, int, int, int] | None:
     return box and (box.top, box.left, box.bottom, box.right)
 
 
-def draw_patch(picture: Image.Image, box: PixelBox, scale: float) -> Image.Image:
-    """Draw the picture on its margin with a frame around the box.
+def field_cells(
+    field: ReceptiveField,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    chosen: tuple[int, int],
+    margin: int = 0,
+    **options,
+) -> Cells:
+    """Return what each output sees, as boxes on a picture or a map of this (height, width).
 
-    The part of the box on the margin is hatched.
+    Args:
+        shape: (rows, columns) of the outputs.
+        margin: pixels that are drawn around the picture.
     """
-    panel = drawing.place_on_margin(picture, MARGIN)
-    framed = Image.new("L", panel.size)
-    edges = [MARGIN + round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom)]
-    if edges[0] == edges[2]:
-        return panel
-    left, top, right, bottom = edges
-    ImageDraw.Draw(framed).rectangle((left, top, right - 1, bottom - 1), 255)
-    framed.paste(0, (MARGIN, MARGIN, MARGIN + picture.width, MARGIN + picture.height))
-    panel.paste(hatching(panel.size), (0, 0), framed)
-    return drawing.outline(
-        panel, PixelBox(top - FRAME, left - FRAME, bottom + FRAME, right + FRAME)
+    wholes = [side + 2 * margin for side in size]
+    return Cells(
+        shape,
+        start=tuple((margin + field.start) / whole for whole in wholes),
+        step=tuple(field.stride / whole for whole in wholes),
+        size=tuple(field.size / whole for whole in wholes),
+        chosen=chosen,
+        **options,
     )
 
 
-@functools.cache
-def hatching(size: tuple[int, int]) -> Image.Image:
-    """Return diagonal stripes of this (width, height)."""
-    across, down = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
-    stripe = ((across + down) % 10 < 3)[..., None]
-    return Image.fromarray(np.where(stripe, (213, 94, 0), (250, 235, 225)).astype(np.uint8))
+def layer_pictures(
+    chain: nn.Sequential,
+    sizes: tuple[tuple[int, int], ...],
+    chosen: tuple[int, int] | None = None,
+) -> list[Picture]:
+    """Return the maps between picture and output, with what the chosen output sees of each.
+
+    Args:
+        sizes: what `map_sizes` returns.
+    """
+    return [
+        Picture(
+            draw_grid(size),
+            f"layer {layer}: {by(size)}",
+            GRID_SIDE,
+            cells=chosen
+            and field_cells(
+                receptive_field(chain[layer:]), sizes[-1], size, chosen, points=False, lit=True
+            ),
+        )
+        for layer, size in enumerate(sizes[1:-1], 1)
+    ]
+
+
+@functools.lru_cache(64)
+def draw_grid(size: tuple[int, int]) -> Sketch:
+    """Draw a map of this (height, width) as a grid of empty cells; if it is fine, as its outline.
+
+    Its longer side is `GRID_SIDE` screen pixels.
+    """
+    height, width = (max(4, round(GRID_SIDE * side / max(size))) for side in size)
+    sketch = Sketch(width, height)
+    if max(size) <= FINEST:
+        for row in range(1, size[0]):
+            sketch.line([(0, row * height / size[0]), (width, row * height / size[0])], FAINT, 1)
+        for col in range(1, size[1]):
+            sketch.line([(col * width / size[1], 0), (col * width / size[1], height)], FAINT, 1)
+    sketch.box((0, 0, width, height), edge=GREY, width=1)
+    return sketch
 
 
 def draw_footprint(footprint: Tensor, place: tuple[int, int], size: tuple[int, int]) -> Image.Image:
     """Draw a footprint at its (row, column) on a white picture of this (height, width).
 
     Where the gradient is zero the picture stays white; elsewhere the colour runs from dark (small)
-    to light (largest). The result is as large as the picture that is shown.
+    to light (largest).
     """
     values = footprint.numpy()
     inked = np.full((*size, 3), 255, np.uint8)
     there = inked[place[0] : place[0] + values.shape[0], place[1] : place[1] + values.shape[1]]
     colours = np.asarray(drawing.heat(values, 0, float(values.max())))
     there[values > 0] = colours[values > 0]
-    scale = SIDE / max(size)
-    return drawing.enlarge(Image.fromarray(inked), round(size[1] * scale), round(size[0] * scale))
+    return Image.fromarray(inked)
 
 
-def draw_map(
-    field: ReceptiveField, outputs: tuple[int, int], size: tuple[int, int], row: int, col: int
-) -> Image.Image:
-    """Draw the map of outputs, bright where the whole patch is picture, with this one marked."""
+def draw_map(field: ReceptiveField, outputs: tuple[int, int], size: tuple[int, int]) -> Image.Image:
+    """Draw one pixel for each output, bright where the whole patch is picture."""
     inside = [
         np.array([field.box(i, i).is_inside(side, side) for i in range(count)])
         for count, side in zip(outputs, size)
     ]
-    scale = MAP_SIDE / max(outputs)
-    height, width = (max(1, round(count * scale)) for count in outputs)
-    image = drawing.enlarge(drawing.heat(np.outer(*inside), -0.2, 1.1), width, height)
-    mark = PixelBox(*(round(edge) for edge in drawing.widened(row * scale, col * scale, scale)))
-    panel = Image.new("RGB", (MAP_SIDE, SIDE + 2 * MARGIN), "white")
-    panel.paste(drawing.outline(image, mark, width=2))
-    notes = (
-        f"{outputs[0]}x{outputs[1]}", "bright: the", "whole patch", "is picture",
-        f"row {row}", f"column {col}",
-    )  # fmt: skip
-    for number, note in enumerate(notes):
-        ImageDraw.Draw(panel).text(
-            (0, MAP_SIDE + 8 + 20 * number), note, drawing.INK, drawing.font(14)
-        )
-    return panel
+    return drawing.heat(np.outer(*inside), -0.2, 1.1)
+
+
+def by(size: tuple[int, int]) -> str:
+    """Return (height, width) in words."""
+    return f"{size[0]}x{size[1]}"
+
+
+def layers_in_words(sizes: tuple[tuple[int, int], ...]) -> str:
+    """Return the layers between picture and output."""
+    count = len(sizes) - 2
+    return "the map of layer 1" if count == 1 else f"each map of the layers 1 to {count}"
 
 
 def describe_chain(

@@ -5,44 +5,41 @@ encoder-decoder).
 """
 
 import functools
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor, nn
 
 from ..devices import device_of
 from ..facades import facade_tensors, split_seeds
+from ..images import to_pil
 from ..inference import translate
 from ..plots import BLUE, GREEN, GREY, ORANGE
-from ..trained import load_snapshot
+from ..trained import shared_snapshot
 from ..unet import UNet
 from ..validation import InputError
 from .base import Choice, Explorer, Slider, View
-from .drawing import (
-    INK,
-    diverging,
-    enlarge,
-    font,
-    heat,
-    photo,
-    row,
-    scale_below,
-    smooth_photo,
-    stack,
-)
+from .drawing import INK, Sketch, diverging, heat
+from .picture import Picture, Scale, Spot
 
-SIDE = 192  # screen pixels of the pictures in the lower row: three for each value of a 64x64 map
+SIDE = 144  # screen pixels of the pictures in the lower row
 INPUT_SIDE = 128
-DIAGRAM_WIDTH = 664
-FINE = 2  # the diagram is drawn at twice its size, for smooth lines
-LABEL = font(13 * FINE)
+DIAGRAM_WIDTH = 620
+HALF_WIDTH = 22  # of a block, screen pixels: as wide as the longest name
+HALF_HEIGHT = 0.4  # of a block, in steps from one level to the next
+LETTER = 6.5  # screen pixels of a letter in the diagram
+TILES = 64  # maps in the mosaic; a layer with more channels shows those near the chosen one
+LEAST_TILE = 16  # pixels of a map in the mosaic, so that the gaps stay narrow
 CHANGE_REACH = 1.0  # where the colours of the change end; the largest possible change is 2
+CHANGE_SCALE = Scale("cividis", ("0", f"{CHANGE_REACH / 2:g}", f"{CHANGE_REACH:g}+"))
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]
 
 
 # --------------------------------------------------------------------------------------------------
@@ -129,29 +126,25 @@ def _muter(channels: int):
 # --------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(64)  # most of its time is text, which stays while another channel is chosen
-def draw_network(depth: int, layer: str, muted: tuple[int, ...]) -> Image.Image:
-    """Draw a U-Net as a diagram of (DIAGRAM_WIDTH, INPUT_SIDE) pixels with `layer` filled.
+@functools.lru_cache(64)
+def draw_network(depth: int, layer: str, muted: tuple[int, ...]) -> Sketch:
+    """Draw a U-Net as a diagram of DIAGRAM_WIDTH x INPUT_SIDE with `layer` filled.
 
     Each level is one step down. Skips are green lines; a muted connection is grey and dashed, and
     carries 0.
     """
-    diagram = Image.new("RGB", (DIAGRAM_WIDTH * FINE, INPUT_SIDE * FINE), "white")
-    draw, places = ImageDraw.Draw(diagram), _places(depth)
-    names = list(places)
-    for before, after in pairwise(names):
+    diagram, places = Sketch(DIAGRAM_WIDTH, INPUT_SIDE), _places(depth)
+    for before, after in pairwise(places):
         is_muted = before == f"down{depth}" and depth in muted
-        _connect(draw, places[before], places[after], GREY, is_muted, "0" if is_muted else "")
+        _connect(diagram, places[before], places[after], GREY, is_muted)
     for level in range(1, depth):
-        is_muted = level in muted
         start, end = places[f"down{level}"], places[f"up{depth - level}"]
-        _connect(
-            draw, start, end, GREEN, is_muted, f"skip {level}: 0" if is_muted else f"skip {level}"
-        )
-    half = (25 * FINE, 0.4 * INPUT_SIDE * FINE / depth)  # as wide as the longest name
-    for name in names:
-        _draw_block(draw, places[name], half, name, name == layer)
-    return diagram.reduce(FINE)
+        _connect(diagram, start, end, GREEN, level in muted)
+        _write(diagram, skip_box(level, depth), f"skip {level}", level in muted)
+    _write(diagram, bottleneck_box(depth), "bottleneck", depth in muted)
+    for name, place in places.items():
+        _draw_block(diagram, _block_box(place, depth), name, name == layer)
+    return diagram
 
 
 def _places(depth: int) -> dict[str, Point]:
@@ -160,57 +153,146 @@ def _places(depth: int) -> dict[str, Point]:
         f"up{number}" for number in range(1, depth)
     ]
     levels = [*range(1, depth + 1), *range(depth - 1, 0, -1)]
-    across, down = DIAGRAM_WIDTH * FINE / len(names), INPUT_SIDE * FINE / depth
+    across, down = DIAGRAM_WIDTH / len(names), INPUT_SIDE / depth
     return {
         name: ((i + 0.5) * across, (level - 0.5) * down)
         for i, (name, level) in enumerate(zip(names, levels))
     }
 
 
-def _connect(
-    draw: ImageDraw.ImageDraw, start: Point, end: Point, colour: str, muted: bool, text: str
-) -> None:
-    """Draw a line between two blocks, dashed if it is muted, with its name in the middle."""
-    count = round(abs(end[0] - start[0]) / (12 * FINE)) if muted else 1
-    edges = [tuple(a + (b - a) * i / count for a, b in zip(start, end)) for i in range(count + 1)]
-    for first, last in list(pairwise(edges))[::2]:
-        draw.line((first, last), fill="#999999" if muted else colour, width=2 * FINE)
-    x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
-    if text:
-        half = LABEL.getlength(text) / 2 + 3 * FINE
-        draw.rectangle((x - half, y - 8 * FINE, x + half, y + 8 * FINE), fill="white")
-        draw.text((x, y), text, INK, LABEL, anchor="mm")
+def _block_box(place: Point, depth: int) -> Box:
+    """Return (left, top, right, bottom) of the block with this centre."""
+    (x, y), half = place, HALF_HEIGHT * INPUT_SIDE / depth
+    return x - HALF_WIDTH, y - half, x + HALF_WIDTH, y + half
 
 
-def _draw_block(
-    draw: ImageDraw.ImageDraw, place: Point, half: Point, name: str, chosen: bool
-) -> None:
+def skip_box(level: int, depth: int) -> Box:
+    """Return (left, top, right, bottom) of a skip, from one of its blocks to the other."""
+    places = _places(depth)
+    _, top, left, bottom = _block_box(places[f"down{level}"], depth)
+    right = _block_box(places[f"up{depth - level}"], depth)[0]
+    return left, top, right, bottom
+
+
+def bottleneck_box(depth: int) -> Box:
+    """Return (left, top, right, bottom) of the bottleneck's name, to the right of its block."""
+    _, top, left, bottom = _block_box(_places(depth)[f"down{depth}"], depth)
+    return left + 4, top, left + 96, bottom
+
+
+def _connect(diagram: Sketch, start: Point, end: Point, colour: str, muted: bool) -> None:
+    """Draw a line between two blocks, dashed if it is muted."""
+    diagram.line([start, end], "#999999" if muted else colour, 2, dash=6 if muted else 0)
+
+
+def _write(diagram: Sketch, box: Box, name: str, muted: bool) -> None:
+    """Write the name of a connection in the middle of its box, and what it carries if it is 0."""
+    left, top, right, bottom = box
+    x, y, words = (left + right) / 2, (top + bottom) / 2, f"{name}: 0" if muted else name
+    if muted and LETTER * len(words) > right - left:  # deep networks have short skips
+        words = "0"
+    half = min(LETTER * len(words), right - left) / 2
+    diagram.box((x - half, y - 8, x + half, y + 8), fill="white")
+    diagram.text(x, y, words, size=12)
+
+
+def _draw_block(diagram: Sketch, box: Box, name: str, chosen: bool) -> None:
     colour = BLUE if name.startswith("down") else ORANGE
-    box = (place[0] - half[0], place[1] - half[1], place[0] + half[0], place[1] + half[1])
-    draw.rectangle(box, fill=colour if chosen else "white", outline=colour, width=2 * FINE)
-    ink = "white" if chosen and colour == BLUE else INK
-    draw.text(place, name, ink, LABEL, anchor="mm")
+    diagram.box(box, fill=colour if chosen else "white", edge=colour)
+    # On a filled block the ink must not follow the page's theme.
+    ink = {BLUE: "#ffffff", ORANGE: "#000000"}[colour] if chosen else INK
+    diagram.text((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, name, size=12, colour=ink)
 
 
-def draw_map(values: np.ndarray, side: int = SIDE) -> Image.Image:
-    """Draw one channel of a feature map, (H, W), white at 0, each value a sharp square.
+def network_spots(depth: int, mute: str) -> list[Spot]:
+    """Return the parts of the diagram to click: a connection mutes or unmutes, a block chooses."""
+    boxes = {f"skip {level}": skip_box(level, depth) for level in range(1, depth)}
+    boxes["bottleneck"] = bottleneck_box(depth)
+    spots = [_mute_spot(name, box, mute) for name, box in boxes.items()]
+    for name, place in _places(depth).items():
+        box = _shares(_block_box(place, depth))
+        # No frame for the chosen one: it is filled.
+        spots.append(Spot(box, {"layer": name}, f"{name}: show its channels"))
+    return spots
 
-    Its scale is below.
+
+def _mute_spot(name: str, box: Box, mute: str) -> Spot:
+    if name == mute:
+        return Spot(_shares(box), {"mute": "nothing"}, f"{name} is muted: let it pass again")
+    return Spot(_shares(box), {"mute": name}, f"{name}: mute it, zeros in its place")
+
+
+def _shares(box: Box) -> Box:
+    """Return (top, left, bottom, right) as shares of the diagram."""
+    left, top, right, bottom = box
+    return top / INPUT_SIDE, left / DIAGRAM_WIDTH, bottom / INPUT_SIDE, right / DIAGRAM_WIDTH
+
+
+def map_picture(values: np.ndarray, title: str) -> Picture:
+    """Return one channel of a feature map, (H, W), as a picture that is white at 0."""
+    reach = reach_of(values)
+    scale = Scale("PuOr", (f"{-reach:.1f}", "0", f"{reach:.1f}"))
+    return Picture(diverging(values, reach), title, SIDE, scale=scale)
+
+
+def reach_of(values: np.ndarray) -> float:
+    """Return the largest size of a value, where the colours end; 1 if all are 0."""
+    return float(np.abs(values).max()) or 1.0
+
+
+def change_picture(change: np.ndarray) -> Picture:
+    """Return how much each pixel changed, (H, W) in [0, 2], dark where it did not."""
+    return Picture(heat(change, 0, CHANGE_REACH), "change", SIDE, scale=CHANGE_SCALE)
+
+
+def mosaic_picture(maps: np.ndarray, channel: int) -> Picture:
+    """Return the channels of a layer, (C, H, W), as small maps to choose from.
+
+    At most `TILES` are shown, the chosen one among them. Each has its own colour scale, as the
+    large map has.
     """
-    reach = float(np.abs(values).max())
-    ends = (f"{-reach:.1f}", "0", f"{reach:.1f}")
-    return scale_below(enlarge(diverging(values, reach), side, side), "PuOr", ends)
+    first = channel // TILES * TILES
+    shown = maps[first : first + TILES]
+    image, boxes = tile([diverging(values, reach_of(values)) for values in shown])
+    spots = [
+        Spot(
+            box,
+            {"channel": number},
+            f"channel {number}: {values.min():.1f} to {values.max():.1f}",
+            number == channel,
+        )
+        for number, (box, values) in enumerate(zip(boxes, shown), first)
+    ]
+    title = f"channels {first} to {first + len(shown) - 1}"
+    return Picture(image, title, SIDE, smooth=max(image.size) > 2 * SIDE, spots=spots)
 
 
-def draw_change(change: np.ndarray, side: int = SIDE) -> Image.Image:
-    """Draw how much each pixel changed, (H, W) in [0, 2], dark where it did not.
+def tile(pictures: Sequence[Image.Image]) -> tuple[Image.Image, list[Box]]:
+    """Lay pictures of one size in a square grid, with gaps of one pixel.
 
-    Its scale is below.
+    Small ones are enlarged by a whole number.
+
+    Returns:
+        The grid, and the (top, left, bottom, right) of each picture as shares of it.
     """
-    picture = enlarge(heat(change, 0, CHANGE_REACH), side, side)
-    return scale_below(
-        picture, "cividis", ("0", f"{CHANGE_REACH / 2:g}", f"{CHANGE_REACH:g} or more")
-    )
+    cols = math.ceil(math.sqrt(len(pictures)))
+    rows = math.ceil(len(pictures) / cols)
+    times = math.ceil(LEAST_TILE / max(pictures[0].size))
+    width, height = (side * times for side in pictures[0].size)
+    grid = Image.new("RGB", (cols * (width + 1) - 1, rows * (height + 1) - 1), "#bbbbbb")
+    boxes = []
+    for number, picture in enumerate(pictures):
+        top, left = number // cols * (height + 1), number % cols * (width + 1)
+        grid.paste(picture.resize((width, height), Image.Resampling.NEAREST), (left, top))
+        boxes.append(
+            (
+                top / grid.height,
+                left / grid.width,
+                (top + height) / grid.height,
+                (left + width) / grid.width,
+            )
+        )
+    return grid, boxes
 
 
 # --------------------------------------------------------------------------------------------------
@@ -246,7 +328,7 @@ class UNetExplorer(Explorer):
     """
 
     def __init__(self, generator: UNet | None = None, real_a: Tensor | None = None):
-        self.generator = load_snapshot().generator if generator is None else generator
+        self.generator = shared_snapshot().generator if generator is None else generator
         self.real_a = _default_inputs() if real_a is None else real_a
         _check(self.generator, self.real_a)
         self.muted = mute_options(self.generator.depth)
@@ -256,10 +338,10 @@ class UNetExplorer(Explorer):
         }
         super().__init__(
             [
-                Choice("layer", "layer", tuple(self.channels), "down1", ordered=True),
-                Slider("channel", "channel", 0, max(self.channels.values()) - 1, 0),
-                Choice("mute", "mute", tuple(self.muted), "nothing", ordered=True),
-                Slider("facade", "image", 0, len(self.real_a) - 1, 0),
+                Choice("layer", "layer", tuple(self.channels), "down1", ordered=True, group="map"),
+                Slider("channel", "channel", 0, max(self.channels.values()) - 1, 0, group="map"),
+                Choice("mute", "mute", tuple(self.muted), "nothing", ordered=True, group="network"),
+                Slider("facade", "image", 0, len(self.real_a) - 1, 0, group="network"),
             ]
         )
 
@@ -282,22 +364,33 @@ class UNetExplorer(Explorer):
             "muted": self.muted[mute],
             "change": float(change.mean()),
         }
-        diagram = draw_network(self.generator.depth, layer, self.muted[mute])
-        upper = row([photo(self.real_a[facade], INPUT_SIDE), diagram])
-        height, width = values.shape
-        panels = [draw_map(values), smooth_photo(full.fake_b, SIDE)]
-        titles = [f"{layer}, channel {channel} ({height}x{width})", "image, nothing muted"]
+        depth = self.generator.depth
+        upper = [
+            Picture(to_pil(self.real_a[facade]), "input", INPUT_SIDE),
+            Picture(
+                draw_network(depth, layer, self.muted[mute]),
+                "U-Net: a block to see, a skip to mute",
+                spots=network_spots(depth, mute),
+            ),
+        ]
+        lower = [
+            mosaic_picture(trace.maps[layer].numpy(), channel),
+            map_picture(values, f"{layer}, channel {channel}"),
+            _image_picture(full.fake_b, "nothing muted"),
+        ]
         if self.muted[mute]:  # else there is no second image to show, and no change
-            panels += [smooth_photo(trace.fake_b, SIDE), draw_change(change)]
-            titles += [f"muted: {mute}", "change"]
-        picture = stack([upper, row(panels, titles)], gap=10)
-        return View(picture, _text(numbers, mute), _alt(numbers, mute), numbers)
+            lower += [_image_picture(trace.fake_b, f"muted: {mute}"), change_picture(change)]
+        return View([upper, lower], _text(numbers, mute), _alt(numbers, mute), numbers)
 
     def _trace_now(self, facade: int, mute: str) -> Trace:
         device = device_of(self.generator)
         return self.run_network(
             trace_muted, self.generator, self.real_a[facade].to(device), self.muted[mute]
         )
+
+
+def _image_picture(image: Tensor, title: str) -> Picture:
+    return Picture(to_pil(image), title, SIDE, smooth=True)
 
 
 def _default_inputs() -> Tensor:
@@ -336,8 +429,9 @@ def _alt(numbers: dict, mute: str) -> str:
     height, width = numbers["size"]
     words = (
         f"A label map beside a diagram of the U-Net with {numbers['layer']} marked and {mute} "
-        f"muted. Below it channel {numbers['channel']} of {numbers['layer']} as {height}x{width} "
-        f"squares, orange below 0 and purple above, {numbers['off']:.0%} of them not above 0"
+        f"muted. Below it small maps of the channels of {numbers['layer']}; channel "
+        f"{numbers['channel']} as {height}x{width} squares, orange below 0 and purple above, "
+        f"{numbers['off']:.0%} of them not above 0"
     )
     if not numbers["muted"]:
         return f"{words}; and the generator's image."

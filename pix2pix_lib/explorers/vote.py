@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ..evaluation import binomial_interval
 from ..facades import facade_tensors, split_seeds
+from ..images import to_pil
 from ..inference import translate
-from ..trained import load_snapshot
+from ..trained import shared_snapshot
 from ..validation import InputError
-from . import drawing
 from .base import Action, Explorer, Slider, View
+from .picture import Picture
 
 SIDE = 320  # screen pixels of each picture
 SIDES = ("left", "right")
@@ -96,11 +97,13 @@ class VoteExplorer(Explorer):
         if len(self.votes) == len(self.photos):
             numbers["right"] = sum(self.truth[t - 1] == side for t, side in self.votes.items())
             numbers["low"], numbers["high"] = binomial_interval(numbers["right"], len(self.photos))
-        panels = [drawing.photo(image, SIDE) for image in self.pictures(trial).values()]
-        titles = [self._title(trial, side) for side in SIDES]
+        pictures = [
+            Picture(to_pil(image), self._title(trial, side), SIDE, smooth=True)
+            for side, image in self.pictures(trial).items()
+        ]
         text = self._text(numbers)
         alt = f"Two pictures of facades side by side, one generated and one a photo. {text}"
-        return View(drawing.row(panels, titles), text, alt, numbers)
+        return View([pictures], text, alt, numbers)
 
     def _title(self, trial: int, side: str) -> str:
         if len(self.votes) < len(self.photos):
@@ -133,4 +136,4 @@ def shipped_ballot(count: int = 20) -> tuple[Tensor, Tensor]:
     """Return what the shipped generator makes of test facades, and photos of others of them."""
     pairs = [facade_tensors(seed) for seed in split_seeds("test", count)]
     labels, photos = (torch.stack(side) for side in zip(*pairs, strict=True))
-    return translate(load_snapshot().generator, labels), photos.roll(1, dims=0)
+    return translate(shared_snapshot().generator, labels), photos.roll(1, dims=0)

@@ -1,4 +1,4 @@
-"""JupyterLab on loopback and a headless Chromium, to use notebooks from the keyboard.
+"""JupyterLab on loopback and a headless Chromium, to use notebooks by mouse and keyboard.
 
 They need playwright for Python, and Chromium from the system's packages ($CHROMIUM, or on PATH). If
 one is missing, the tests are skipped with the reason, or fail if PIX2PIX_REQUIRE_BROWSER is set, as
@@ -20,13 +20,12 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 import nbformat
 import pytest
+from jupyter_pages import PATIENCE, Lab, new_page, open_notebook, run_all, stop_kernels
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("pix2pix_lib", "notebooks", "data/sample", "data/weights", "requirements.txt",
@@ -40,31 +39,6 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
-LONGEST_RUN = 900  # seconds for all cells of a notebook, on two slow cores with other work to do
-PATIENCE = 60_000  # milliseconds for anything else
-
-
-@dataclass
-class Lab:
-    """A JupyterLab server: its address and its token."""
-
-    address: str
-    token: str
-
-    def request(self, path: str, method: str = "GET") -> bytes:
-        """Return the answer to a request to the server's REST interface."""
-        headers = {"Authorization": f"token {self.token}"}
-        request = Request(self.address + path, headers=headers, method=method)
-        with urlopen(request, timeout=30) as answer:
-            return answer.read()
-
-
-@dataclass
-class Notebook:
-    """A page with a notebook whose cells have all run, and the page's errors so far."""
-
-    page: object
-    errors: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +52,7 @@ def lab(tmp_path_factory):
         # Terminating the tests also ends the server.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            yield wait_for(Lab(address, token), server, home / "lab.log")
+            yield wait_for(Lab(address, token, project), server, home / "lab.log")
         finally:
             signal.signal(signal.SIGTERM, before)
             stop(server)
@@ -102,25 +76,14 @@ def browser():
 @pytest.fixture(scope="module")
 def notebook(browser, lab, request):
     """The notebook that request.param names (without .ipynb), open and run."""
-    page = browser.new_page(viewport={"width": 1200, "height": 900})
-    page.set_default_timeout(PATIENCE)
-    opened = Notebook(page)
-    # The badge at the top of each notebook would need a network.
-    page.route("**/colab-badge.svg", lambda route: route.fulfill())
-
-    def note_error(message):
-        if message.type == "error":
-            opened.errors.append(message.text)
-
-    page.on("console", note_error)
-    page.on("pageerror", lambda error: opened.errors.append(str(error)))
-    open_notebook(page, lab, f"notebooks/{request.param}.ipynb")
-    run_all(page)
-    assert page.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts() == []
+    opened = new_page(browser)
+    open_notebook(opened.page, lab, f"notebooks/{request.param}.ipynb")
+    run_all(opened.page)
+    errors = opened.page.locator('[data-mime-type="application/vnd.jupyter.error"]')
+    assert errors.all_inner_texts() == []
     yield opened
-    page.close()
-    for kernel in json.loads(lab.request("api/kernels")):
-        lab.request(f"api/kernels/{kernel['id']}", method="DELETE")
+    opened.page.close()
+    stop_kernels(lab)
 
 
 def give_up(reason: str) -> None:
@@ -204,8 +167,10 @@ def start_lab(project: Path, home: Path, address: str, token: str, log) -> subpr
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
     }
     port = address.rstrip("/").rpartition(":")[2]
+    # Another JupyterLab can be tried, as one of ipywidgets 7.
+    python = os.environ.get("PIX2PIX_LAB_PYTHON", sys.executable)
     command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
+        python, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1",
         f"--port={port}", "--ServerApp.port_retries=0", "--LabApp.expose_app_in_browser=True",
         f"--ServerApp.root_dir={project}",
     ]  # fmt: skip
@@ -234,32 +199,13 @@ def stop(server: subprocess.Popen) -> None:
         server.wait()
 
 
-def open_notebook(page, lab: Lab, path: str) -> None:
-    """Show a notebook in JupyterLab without the file browser, and wait for its kernel."""
-    page.goto(f"{lab.address}lab/tree/{path}?reset&token={lab.token}")
-    page.wait_for_function(
-        "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
-    )
-    page.keyboard.press("Control+b")
-
-
-def run_all(page) -> None:
-    """Run all cells and wait until the last one is done."""
-    page.evaluate("""() => {
-        jupyterapp.commands.execute('notebook:run-all-cells').finally(() => {
-            window.allCellsRan = true;
-        });
-    }""")
-    page.wait_for_function("window.allCellsRan", timeout=1000 * LONGEST_RUN)
-
-
 def pytest_terminal_summary(terminalreporter) -> None:
     """Print the latencies that the tests have recorded, one line per explorer."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
     recorded = [pair for report in reports for pair in report.user_properties]
     rows = [value for name, value in recorded if name == "latency"]
     if rows:
-        terminalreporter.section("from key press to pixels, milliseconds")
-        terminalreporter.write_line(f"{'explorer':<26}{'median':>8}{'95 %':>8}")
+        terminalreporter.section("from key press or mouse to pixels, milliseconds")
+        terminalreporter.write_line(f"{'explorer':<40}{'median':>8}{'95 %':>8}")
     for explorer, median, high in rows:
-        terminalreporter.write_line(f"{explorer:<26}{median:>8.0f}{high:>8.0f}")
+        terminalreporter.write_line(f"{explorer:<40}{median:>8.0f}{high:>8.0f}")

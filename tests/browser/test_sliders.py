@@ -7,6 +7,7 @@ model's view.
 
 import base64
 import functools
+import html
 import io
 import re
 import statistics
@@ -18,9 +19,10 @@ from typing import NamedTuple
 import pytest
 from PIL import Image, ImageChops
 
-from pix2pix_lib.explorers.base import Choice, Explorer, Slider, Switch
+from pix2pix_lib.explorers.base import Choice, Drawing, Explorer, Slider, Switch
 from pix2pix_lib.explorers.dataset import DatasetExplorer
 from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
+from pix2pix_lib.explorers.drawing import Sketch
 from pix2pix_lib.explorers.losses import LossExplorer
 from pix2pix_lib.explorers.normalization import NormalizationExplorer
 from pix2pix_lib.explorers.patches import PatchExplorer
@@ -34,46 +36,44 @@ PATIENCE = 20  # seconds for the page to follow a key press: a network may have 
 PRESSES = 20  # for each median
 
 # What a panel shows: the place (in a list: the option's index), words and range of each control,
-# and the picture and words below.
+# and the pictures and words beside them.
 READ = """panel => {
-    const read = widget => {
-        const handle = widget.querySelector('[role=slider]'), list = widget.querySelector('select');
-        const words = widget.querySelector('.widget-readout')?.innerText;
-        if (handle)
-            return {place: Number(handle.ariaValueText), words,
-                    range: [Number(handle.ariaValueMin), Number(handle.ariaValueMax)]};
-        if (list)
-            return {place: list.selectedIndex, words: list.value, range: [0, list.length - 1]};
-        return {place: widget.querySelector('input').checked, words: '', range: [false, true]};
+    const read = row => {
+        const input = row.querySelector('input, select');
+        if (input.type === 'checkbox')
+            return {place: input.checked, words: '', range: [false, true]};
+        if (input.tagName === 'SELECT')
+            return {place: input.selectedIndex, words: '', range: [0, input.length - 1]};
+        return {place: Number(input.value), words: row.querySelector('output').innerText,
+                range: [Number(input.min), Number(input.max)]};
     };
-    const image = panel.querySelector('img');
     return {
-        controls: [...panel.querySelector('.widget-gridbox').children].map(read),
-        source: image.src,
-        alt: image.alt,
-        text: panel.querySelector('[aria-live]').innerText,
+        controls: [...panel.querySelectorAll('.p2p-control')].map(read),
+        titles: [...panel.querySelectorAll('figcaption')].map(title => title.innerText),
+        sources: [...panel.querySelectorAll('img.p2p-image:not(.p2p-above)')].map(img => img.src),
+        drawings: [...panel.querySelectorAll('div.p2p-image')].map(place => place.innerHTML),
+        alt: panel.querySelector('.p2p-stage').ariaLabel,
+        text: panel.querySelector('.p2p-text').innerText,
+        warning: panel.querySelector('.p2p-warning').innerText,
     };
 }"""
 
-LABELS = """widgets => widgets.map(
-    widget => [...widget.querySelectorAll('.widget-label, .widget-label-basic')].pop().innerText)"""
-
-# The milliseconds from each key press to the frame with the new picture. An event holds the time of
+# The milliseconds from each key press to the frame with the new state. An event holds the time of
 # its press; a frame is known to be on the screen when the next one begins.
 MEASURE = """panel => {
-    const place = panel.querySelector('img').parentElement;
     window.pressed = [];
     window.painted = [];
     panel.addEventListener('keydown', event => pressed.push(event.timeStamp), true);
     new MutationObserver(async () => {
-        await place.querySelector('img').decode();
+        await Promise.all([...panel.querySelectorAll('img')].map(img => img.decode()));
         requestAnimationFrame(() => requestAnimationFrame(() => painted.push(performance.now())));
-    }).observe(place, {childList: true});
+    }).observe(panel.querySelector('.p2p-text'), {childList: true});
 }"""
 
 # Everything that is wider than its space.
-CUT_OFF = """panel => [panel, ...panel.querySelectorAll('.widget-label, .widget-readout, button')]
-    .filter(part => part.offsetWidth && part.scrollWidth > part.clientWidth)
+CUT_OFF = """panel => [panel, ...panel.querySelectorAll(
+        'label, output, button, figcaption, legend')]
+    .filter(part => part.offsetWidth && part.scrollWidth > part.clientWidth + 1)
     .map(part => part.innerText)"""
 
 
@@ -121,16 +121,16 @@ class Panel:
 
     def __init__(self, page, model: Explorer):
         self.page, self.model = page, model
-        self.root = self.find([control.label for control in model.controls.values()])
+        self.names = [n for n, each in model.controls.items() if not isinstance(each, Drawing)]
+        self.root = self.find([model.controls[name].label for name in self.names])
         self.model.set(**self.values())
 
     def find(self, labels: list[str]):
         """Return the panel with these labels, which may take a moment to appear."""
         end, seen = time.monotonic() + PATIENCE, []
-        panels = self.page.locator(".widget-vbox:has(> .widget-gridbox):has([aria-live])")
         while time.monotonic() < end:
-            for panel in panels.all():
-                seen.append(panel.locator(".widget-gridbox > *").evaluate_all(LABELS))
+            for panel in self.page.locator(".p2p-live").all():
+                seen.append(panel.locator(".p2p-control label").all_inner_texts())
                 if seen[-1] == labels:
                     return panel
             self.page.wait_for_timeout(100)
@@ -138,19 +138,18 @@ class Panel:
 
     def values(self) -> dict:
         """Return the values of the page's controls."""
-        shown, controls = self.root.evaluate(READ)["controls"], self.model.controls.items()
+        shown = self.root.evaluate(READ)["controls"]
         return {
-            name: value_at(each, at["place"])
-            for (name, each), at in zip(controls, shown, strict=True)
+            name: value_at(self.model.controls[name], at["place"])
+            for name, at in zip(self.names, shown, strict=True)
         }
 
     def hand(self, name: str):
         """Return the part of a control that receives the key presses."""
-        widget = self.root.locator(".widget-gridbox > *").nth(list(self.model.controls).index(name))
-        return widget.locator("[role=slider], select, input")
+        return self.root.get_by_label(self.model.controls[name].label, exact=True)
 
     def buttons(self):
-        return self.root.locator("button")
+        return self.root.locator(".p2p-controls > .p2p-buttons button")
 
     def press(self, place, keys: list[str]) -> None:
         place.focus()
@@ -159,8 +158,16 @@ class Panel:
 
     def push(self, label: str) -> None:
         """Press a button, and check that the page then shows what it does to the model."""
-        self.press(self.root.get_by_role("button", name=label, exact=True), ["Enter"])
-        action = next(action for action in self.model.actions if action.label == label)
+        place = self.buttons().get_by_text(label, exact=True)
+        self.press(place, ["Enter"])
+        action = next((action for action in self.model.actions if action.label == label), None)
+        if action is None:
+            self.model.reset()
+            self.check()
+            return
+        if action.repeat:  # let it go
+            self.press(place, ["Enter"])
+            return
         self.check(**action.change(self.model.values))
 
     def check(self, **values) -> None:
@@ -174,9 +181,11 @@ class Panel:
     def differences(self) -> list[str]:
         """Return in words how the page differs from the model."""
         page, view = self.root.evaluate(READ), self.model.view
-        shown = {"alt text": page["alt"], "sentences": page["text"]}
-        said = {"alt text": view.alt, "sentences": view.text}
-        for name, control in zip(self.model.controls, page["controls"], strict=True):
+        pictures = [picture for row in view.rows for picture in row]
+        shown = {"alt text": page["alt"], "sentences": page["text"], "warning": page["warning"]}
+        said = {"alt text": view.alt, "sentences": view.text, "warning": ""}
+        shown["titles"], said["titles"] = page["titles"], [each.title for each in pictures]
+        for name, control in zip(self.names, page["controls"], strict=True):
             shown |= {f"{what} of {name}": control[what] for what in ("place", "words", "range")}
             said |= {f"{what} of {name}": value for what, value in self.expected(name).items()}
         wrong = [
@@ -184,19 +193,39 @@ class Panel:
             for what in said
             if shown[what] != said[what]
         ]
-        shown_picture, said_picture = page["source"], view.to_html().split('"')[1]
-        return wrong + compare_pictures(decode(shown_picture), decode(said_picture))
+        images = [
+            each.image
+            for each in pictures
+            if isinstance(each.image, Image.Image) and not each.drawing
+        ]
+        if len(images) != len(page["sources"]):
+            return [
+                *wrong,
+                f"{len(page['sources'])} pictures in the page, {len(images)} in the model",
+            ]
+        for source, image in zip(page["sources"], images):
+            wrong += compare_pictures(decode(source), image.convert("RGB"))
+        sketches = [each.image for each in pictures if isinstance(each.image, Sketch)]
+        shown_words = [words_of(drawing) for drawing in page["drawings"]]
+        if shown_words != (said_words := [words_of(sketch.svg()) for sketch in sketches]):
+            wrong.append(f"words in drawings: {shown_words} in the page, {said_words} in the model")
+        return wrong
 
     def expected(self, name: str) -> dict:
         """Return what the page should show for a control."""
         control, value = self.model.controls[name], self.model.values[name]
         values = values_of(self.model, name)
         if isinstance(control, Slider):
-            words = f"{value:{'d' if control.is_whole else '.2f'}}".replace("-", "\N{MINUS SIGN}")
+            words = f"{value:{'d' if control.is_whole else '.2f'}}"
             ends = pytest.approx([values[0], values[-1]], abs=0.05)
             return {"place": pytest.approx(value), "words": words, "range": ends}
-        words = "" if isinstance(control, Switch) else str(value)
+        words = str(value) if isinstance(control, Choice) and control.ordered else ""
         return {"place": values.index(value), "words": words, "range": [0, len(values) - 1]}
+
+
+def words_of(svg: str) -> list[str]:
+    """Return the words of a drawing, in their order."""
+    return [html.unescape(words) for words in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
 
 
 def value_at(control, place: float):
@@ -227,8 +256,7 @@ def next_step(model: Explorer, name: str) -> tuple[list[str], object, list[str]]
     if isinstance(control, Switch):
         forth = back = ["Space"]
     elif isinstance(control, Choice) and not control.ordered:
-        # While a list is closed, JupyterLab takes the arrow keys.
-        forth, back = ["Enter", "ArrowDown", "Enter"], ["Enter", "ArrowUp", "Enter"]
+        forth, back = ["ArrowDown"], ["ArrowUp"]
     index = values.index(model.values[name])
     if index + 1 < len(values):
         return forth, values[index + 1], back
@@ -276,15 +304,16 @@ def test_page_shows_the_view_of_the_values_that_its_controls_have(panel):
 
 
 @each_panel
-def test_nothing_is_cut_off_or_shrunk(panel):
+def test_nothing_is_cut_off_and_pictures_fill_the_width(panel):
     assert panel.root.evaluate(CUT_OFF) == []
-    width = panel.root.locator("img").evaluate("image => image.clientWidth")
-    assert width == panel.model.view.image.width
+    sizes = panel.root.evaluate("""panel => [...panel.querySelectorAll('.p2p-row')].map(row =>
+        [row.scrollWidth - row.clientWidth, row.clientWidth])""")
+    assert all(beyond <= 0 and width > 500 for beyond, width in sizes), sizes
 
 
 @each_panel
 def test_key_presses_move_each_control_there_and_back(panel):
-    for name in panel.model.controls:
+    for name in panel.names:
         before = panel.model.values[name]
         forth, value, back = next_step(panel.model, name)
         panel.press(panel.hand(name), forth)
@@ -295,21 +324,36 @@ def test_key_presses_move_each_control_there_and_back(panel):
 
 @each_panel
 def test_enter_presses_each_button(panel):
-    assert panel.buttons().all_inner_texts() == [action.label for action in panel.model.actions]
-    for action in panel.model.actions:
-        panel.push(action.label)
+    labels = [*(action.label for action in panel.model.actions), "reset"]
+    assert panel.buttons().all_inner_texts() == labels
+    for label in labels:
+        panel.push(label)
 
 
 @each_panel
 def test_tab_goes_from_one_control_to_the_next(panel):
-    first, *others = [*map(panel.hand, panel.model.controls), *panel.buttons().all()]
+    """Each control is one stop; those of a drawing lie between them."""
+    first, *others = [*map(panel.hand, panel.names), *panel.buttons().all()]
     first.focus()
+    painting = any(isinstance(each, Drawing) for each in panel.model.controls.values())
     for place in others:
         panel.page.keyboard.press("Tab")
-        # A slider's number, which can be typed, comes before the next control.
-        if not has_focus(place):
+        for _ in range(25 if painting else 0):
+            if has_focus(place):
+                break
             panel.page.keyboard.press("Tab")
         assert has_focus(place), place
+
+
+@each_panel
+def test_every_control_has_a_name_and_a_value_for_those_who_cannot_see_it(panel):
+    for name in panel.names:
+        control, hand = panel.model.controls[name], panel.hand(name)
+        said = hand.evaluate("hand => [hand.labels[0]?.innerText, hand.ariaValueText]")
+        expected = panel.expected(name)["words"]
+        assert said == [control.label, expected or None], name
+    for image in panel.root.locator("img.p2p-image:not(.p2p-above)").all():
+        assert image.get_attribute("alt")
 
 
 def has_focus(place) -> bool:

@@ -9,9 +9,9 @@ from PIL import ImageColor
 from pix2pix_lib.data import Jitter, Pair, PairedDataset, apply_jitter, find_pairs
 from pix2pix_lib.explorers.dataset import (
     COLOURS,
-    CROP_SIDE,
-    FILE_SIDE,
+    FIELD,
     SAMPLE,
+    SIDE,
     DatasetExplorer,
     box_in_file,
     draw_jitters,
@@ -20,8 +20,6 @@ from pix2pix_lib.images import to_float, to_pil, write_image
 
 START = {"index": 0, "direction": "BtoA", "seed": 0, "load_size": 143, "flip": True,
          "together": True}  # fmt: skip
-TITLE, GAP = 20, 18
-RESULT = 2 * FILE_SIDE + 2 * GAP  # the first screen column of real_a
 INPUT, TARGET = (ImageColor.getrgb(colour) for colour in COLOURS)
 
 
@@ -48,10 +46,8 @@ def test_shows_what_the_dataset_returns_after_the_same_seed(
         expected = dataset[seed]
         shown = explorer.item(**explorer.values)
         assert all(torch.equal(x, y) for x, y in zip(shown, expected, strict=True))
-        for number, image in enumerate(expected):  # compared below the mark in the corner
-            left = RESULT + number * (CROP_SIDE + GAP)
-            shown = view.image.crop((left, TITLE + 20, left + CROP_SIDE, TITLE + CROP_SIDE))
-            assert shown.tobytes() == to_pil(image).crop((0, 20, CROP_SIDE, CROP_SIDE)).tobytes()
+        pictures = [picture.image.tobytes() for picture in view.rows[1][:2]]
+        assert pictures == [to_pil(image).tobytes() for image in expected]
 
 
 @pytest.mark.parametrize("flipped", [False, True])
@@ -68,26 +64,30 @@ def test_frames_lie_on_the_crops_and_mark_the_corner_that_becomes_the_upper_left
     view = explorer.set(**START | {"load_size": 192, "seed": 5, "together": False})
     numbers = view.numbers
     assert numbers["flipped_b"] and not numbers["flipped_a"] and not numbers["fits"]
-    frame_b = numbers["box_b"], TARGET, True, 0
-    frame_a = numbers["box_a"], INPUT, False, FILE_SIDE + GAP
-    for box, colour, flipped, first in (frame_b, frame_a):
-        top, left, bottom, right = (round(edge) for edge in box)
-        middle = TITLE + (top + bottom) // 2
-        assert view.image.getpixel((first + left + 1, middle)) == colour
-        assert view.image.getpixel((first + right - 2, middle)) == colour
-        assert view.image.getpixel((first + (left + right) // 2, TITLE + bottom - 2)) == colour
-        corners = [(first + x, TITLE + top + 5) for x in (left + 5, right - 6)]
-        marked = [view.image.getpixel(corner) == colour for corner in corners]
-        assert marked == [not flipped, flipped]
+    frame_b = numbers["box_b"], TARGET, True
+    frame_a = numbers["box_a"], INPUT, False
+    for picture, (box, colour, flipped) in zip(view.rows[0], (frame_b, frame_a)):
+        image = picture.draw()
+        top, left, bottom, right = (edge * SIDE / 256 for edge in box)
+        middle = (top + bottom) / 2
+        sides = (left + 1, middle), (right - 2, middle), ((left + right) / 2, bottom - 2)
+        assert all(image.getpixel((int(x), int(y))) == colour for x, y in sides)
+        corners = [(int(x), int(top + 4)) for x in (left + 4, right - 5)]
+        assert [image.getpixel(corner) == colour for corner in corners] == [not flipped, flipped]
+
+
+def test_what_the_networks_get_is_marked_in_its_upper_left_corner(explorer):
+    for picture, colour in zip(explorer.set(**START).rows[1], (INPUT, TARGET)):
+        image = picture.draw()
+        assert image.getpixel((3, 3)) == colour != image.getpixel((SIDE - 4, 3))
 
 
 def test_dots_lie_at_the_corners_of_the_crops(explorer):
-    left, top = RESULT, TITLE + CROP_SIDE + GAP + TITLE
     view = explorer.set(**START | {"together": False})
-    low, high = 32, CROP_SIDE - 12
+    chart, (low, high) = view.rows[0][2].draw(), FIELD
     for corner, colour in ((view.numbers["corner_a"], INPUT), (view.numbers["corner_b"], TARGET)):
         y, x = (round(low + (high - low) * place / 15) for place in corner)
-        assert view.image.getpixel((left + x, top + y)) == colour
+        assert chart.getpixel((x, y)) == colour
 
 
 def test_direction_changes_the_roles_and_not_the_file(explorer):
@@ -97,6 +97,11 @@ def test_direction_changes_the_roles_and_not_the_file(explorer):
     swapped = explorer.item(**START | {"direction": "AtoB"})
     assert torch.equal(real_a, swapped[1]) and torch.equal(real_b, swapped[0])
     assert "B is the input" in one.text and "A is the input" in other.text
+    for view, roles in ((one, ("target", "input")), (other, ("input", "target"))):
+        titles = [picture.title for picture in view.rows[0][:2]]
+        assert titles == [f"{n} in file 0001: the {role}" for n, role in zip("AB", roles)]
+    files = [[picture.image.tobytes() for picture in v.rows[0][:2]] for v in (one, other)]
+    assert files[0] == files[1] and files[0][0] != files[0][1]
 
 
 def test_two_draws_ruin_the_pair_and_the_words_say_so(explorer):
@@ -136,7 +141,7 @@ def test_any_setting_shows_a_view_and_words_follow(explorer):
             direction=random.choice(["AtoB", "BtoA"]),
         )
         views.append(view)
-        assert views[-1].image.size == (2 * FILE_SIDE + 3 * GAP + 2 * CROP_SIDE, 314)
+        assert view.image.size == views[0].image.size  # nothing jumps
     assert len({view.text for view in views}) == len({view.alt for view in views}) == len(views)
 
 

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import ipywidgets
 import numpy as np
 import pytest
 import torch
@@ -168,12 +167,11 @@ def test_generator_paints_the_map_that_is_shown(designer, generator):
     view = designer.set(floors=3, columns=5, shutters=True)
     classes = design_classes(Design(floors=3, columns=5, shutters=True), 64)
     assert (designer.classes == classes).all()
-    left = np.asarray(view.image)[-256:, :256]
-    assert (left[::4, ::4] == CLASS_COLOURS[classes]).all()
+    label_map, picture, _ = (picture.image for picture in view.rows[0])
+    assert (np.asarray(label_map) == CLASS_COLOURS[classes]).all()
     fake_b = translate(generator, label_tensor(classes)[None])[0]
     expected = ((fake_b.permute(1, 2, 0) + 1) * 127.5).round().numpy().astype(np.uint8)
-    right = np.asarray(view.image)[-256:, 274:530]
-    assert (right[::4, ::4] == expected).all()
+    assert (np.asarray(picture) == expected).all()
 
 
 def test_designer_s_numbers_count_what_the_map_shows(designer):
@@ -217,10 +215,16 @@ def test_every_corner_of_the_ranges_can_be_shown(designer):
 
 
 def test_legend_has_a_line_for_each_class():
-    legend = np.asarray(draw_legend(class_shares(np.zeros((8, 8), np.uint8))))
-    step = 256 / 12
+    classes = np.zeros((20, 20), np.uint8)
+    classes[0, 0] = INDEX["door"]
+    legend = draw_legend(class_shares(classes))
+    pixels, step = np.asarray(legend.picture()), 256 / 12
     for number in range(12):
-        assert (legend[round((number + 0.5) * step), 8] == CLASS_COLOURS[number]).all()
+        assert (pixels[round((number + 0.5) * step), 8] == CLASS_COLOURS[number]).all()
+    words = [part[3] for part in legend.parts if part[0] == "text"]
+    assert words[::2] == list(CLASS_NAMES)
+    shares = dict(zip(words[::2], words[1::2], strict=True))
+    assert (shares["background"], shares["door"], shares["shop"]) == ("100%", "<1%", "0%")
 
 
 # --------------------------------------------------------------------------------------------------
@@ -298,12 +302,26 @@ def test_rectangle_stays_on_the_map(painter):
 
 def test_frame_stands_around_the_rectangle(painter):
     view = painter.set(kind="shop", top=16, left=8, height=16, width=24)
-    map_picture = np.asarray(view.image)[-256:, :192]  # each pixel is 4x4 screen pixels
+    map_picture = np.asarray(view.rows[0][0].draw())  # each pixel is 4x4 screen pixels
     inside = map_picture[4 * 18 : 4 * 30, 4 * 10 : 4 * 30]
     assert (inside == CLASS_COLOURS[INDEX["shop"]]).all()
     frame = (map_picture == (213, 94, 0)).all(axis=2)
     rows, columns = np.nonzero(frame)
     assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (64, 128, 32, 128)
+
+
+def test_frame_can_be_dragged_wherever_the_whole_rectangle_has_room(painter):
+    painter.set(height=16, width=24)
+    pictures = painter.view.rows[0]
+    cells = pictures[0].cells
+    assert pictures[1].cells is None and pictures[2].cells == cells
+    assert cells.shape == (64 - 16 + 1, 48 - 24 + 1)
+    for row, col in ((0, 0), (7, 5), (48, 24)):
+        painter.set(**dict(zip(cells.names, (row, col))))
+        now = painter.view.rows[0][0].cells
+        assert (now.shape, now.chosen) == (cells.shape, (row, col))  # its size has not changed
+        shares = np.array(now.box(row, col))
+        assert shares * (64, 48, 64, 48) == pytest.approx((row, col, 16, 24))
 
 
 def test_painter_s_words_follow(painter):
@@ -315,18 +333,14 @@ def test_painter_s_words_follow(painter):
     assert "(painted before: 1)" in painter.paint().alt
 
 
-def test_buttons_paint_undo_and_clear(painter, monkeypatch):
-    monkeypatch.setattr("pix2pix_lib.explorers.panel.display", lambda data, raw: None)
-    painter._ipython_display_()
-    boxes = [child for child in painter.panel.box.children if isinstance(child, ipywidgets.Box)]
-    widgets = [widget for box in boxes for widget in box.children]
-    buttons = {w.description: w for w in widgets if isinstance(w, ipywidgets.Button)}
+def test_buttons_paint_undo_and_clear(painter):
+    buttons = {action.label: action for action in painter.actions}
     counts = []
     for name in ("paint", "paint", "undo", "paint", "clear"):
-        before = painter.panel.text.value
-        buttons[name].click()
+        before = painter.view.text
+        painter.set(**buttons[name].change(painter.values))
         counts.append(painter.view.numbers["painted"])
-        assert painter.panel.text.value != before
+        assert painter.view.text != before
     assert counts == [1, 2, 1, 2, 0]
 
 

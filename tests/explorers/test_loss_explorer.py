@@ -3,18 +3,19 @@
 import math
 import random
 import re
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from PIL import ImageColor
 
-from pix2pix_lib.explorers.losses import CHART, LAMBDAS, STEEPNESS, LossExplorer, patch_losses
+from pix2pix_lib.explorers.losses import LAMBDAS, STEEPNESS, LossExplorer, patch_losses
 from pix2pix_lib.losses import OBJECTIVES, discriminator_loss, generator_loss, pixel_loss
 from pix2pix_lib.plots import BLUE, GREEN, ORANGE, PURPLE
 
 START = {"objective": "vanilla", "real": 2.0, "fake": -2.0, "l1": 0.25, "lambda_l1": 100,
          "steepness": 100, "minimax": False}  # fmt: skip
-TITLE, GAP = 20, 18
 
 
 def sigmoid(z):
@@ -102,11 +103,10 @@ def test_without_an_error_or_a_weight_l1_has_no_share(explorer):
 
 
 def dot(explorer, chart, x, y):
-    """Return the colour at a value of one of the two charts in the explorer's picture."""
+    """Return the colour at a value of one of the explorer's two charts."""
     charts = explorer.charts(explorer.values["objective"], explorer.values["minimax"])
-    across, down = charts[chart].place(x, y)
-    place = round(across) + chart * (CHART + GAP), round(down) + TITLE
-    return explorer.view.image.getpixel(place)
+    place = map(round, charts[chart].place(x, y))
+    return explorer.view.rows[0][chart].draw().getpixel(tuple(place))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -130,9 +130,35 @@ def test_points_lie_on_their_curves_and_arrows_lead_downhill(explorer, objective
             assert dot(explorer, chart, logit - 1.7 * way, loss) != ImageColor.getrgb(colour)
 
 
+def dots(picture):
+    """Return the colour of each dot of a drawn chart, and its share of the chart's width."""
+    chart = ElementTree.fromstring(picture.to_page()["svg"])
+    (field,) = chart.iterfind("{*}svg")
+    left, width = float(field.get("x")), float(chart.get("width"))
+    return {
+        dot.get("fill"): (left + float(dot.get("cx"))) / width
+        for dot in field.iterfind("{*}circle")
+    }
+
+
+def test_dots_are_dragged_to_each_value_of_their_sliders(explorer):
+    for real, fake in ((-8.0, 8.0), (-0.25, 0.0), (8.0, -7.75)):
+        of_d, of_g, bars = explorer.set(**START | {"real": real, "fake": fake}).rows[0]
+        axes = [(of_d, of_d.axes[0], real, BLUE), (of_d, of_d.axes[1], fake, PURPLE),
+                (of_g, of_g.axes[0], fake, ORANGE)]  # fmt: skip
+        assert [axis.name for _, axis, _, _ in axes] == ["real", "fake", "fake"]
+        assert (len(of_d.axes), len(of_g.axes), len(bars.axes)) == (2, 1, 0)
+        for picture, axis, value, colour in axes:
+            slider = explorer.controls[axis.name]
+            values = [value for _, value in axis.places]
+            assert values == np.arange(slider.low, slider.high + slider.step, slider.step).tolist()
+            (share,) = (share for share, other in axis.places if other == value)
+            assert share == pytest.approx(dots(picture)[colour], abs=1e-4)
+
+
 def test_curves_are_the_losses(explorer):
-    explorer.set(**START)
-    for z in (-6.0, -4.0, 1.0, 5.0):
+    explorer.set(**START | {"real": 7.0, "fake": -7.0})  # the tangents are far away
+    for z in (-5.0, -3.0, 1.0, 5.0):
         for chart, colour in ((0, BLUE), (1, ORANGE)):
             found = dot(explorer, chart, z, math.log1p(math.exp(-z)))
             assert math.dist(found, ImageColor.getrgb(colour)) < 120
@@ -141,13 +167,20 @@ def test_curves_are_the_losses(explorer):
 
 def test_bars_have_the_parts_shares(explorer):
     view = explorer.set(**START | {"lambda_l1": 100, "steepness": 100, "fake": -8.0})
-    left = 2 * (CHART + GAP)
-    for top, share in ((10, "share_of_value"), (140, "share_of_push")):
-        places = [(x, TITLE + top + 30) for x in range(left, view.image.width)]
-        colours = [view.image.getpixel(place) for place in places]
-        assert set(colours) == {ImageColor.getrgb(ORANGE), ImageColor.getrgb(GREEN)}
-        l1 = colours.count(ImageColor.getrgb(GREEN)) / len(colours)
-        assert l1 == pytest.approx(view.numbers[share], abs=0.01)
+    pixels = np.asarray(view.rows[0][2].draw())
+    orange, green = ((pixels == ImageColor.getrgb(name)).all(-1) for name in (ORANGE, GREEN))
+    middle = len(pixels) // 2
+    for part, share in ((slice(middle), "share_of_value"), (slice(middle, None), "share_of_push")):
+        gan, l1 = (each[part].sum(1).max() for each in (orange, green))
+        # Where they meet, a pixel may have both colours.
+        assert pixels.shape[1] - 1 <= gan + l1 <= pixels.shape[1]
+        assert l1 / pixels.shape[1] == pytest.approx(view.numbers[share], abs=0.01)
+
+
+def test_bars_of_nothing_are_left_out(explorer):
+    nothing = {"objective": "lsgan", "fake": 1.0, "l1": 0.0}
+    svg = explorer.set(**START | nothing).rows[0][2].to_page()["svg"]
+    assert "<text" in svg and "<rect" not in svg
 
 
 def test_d_that_has_won_leaves_g_the_push_of_notebook_05(explorer):
@@ -172,7 +205,7 @@ def test_any_setting_shows_a_view_and_words_follow(explorer):
             minimax=random.random() < 0.5,
         )
         views.append(view)
-        assert views[-1].image.width == 900 and views[-1].image.height < 320
+        assert views[-1].image.width < 900 and views[-1].image.height < 320
         assert all(math.isfinite(number) for number in views[-1].numbers.values())
         assert not re.search(r"-0\b(?!\.)|\de[-+]", views[-1].text)  # no minus zero, no exponent
     assert len({view.text for view in views}) == len({view.alt for view in views}) == len(views)

@@ -9,9 +9,10 @@ from PIL import ImageColor
 from torch import nn
 
 from pix2pix_lib.explorers.normalization import (
+    GRID,
     LARGEST_BATCH,
+    Grid,
     NormalizationExplorer,
-    cell_box,
     normalise,
     trained_features,
 )
@@ -21,7 +22,6 @@ from pix2pix_lib.trained import load_snapshot
 
 START = {"norm": "batch", "batch": 4, "groups": 2, "channel": 3, "facade": 1, "neighbour": 2,
          "running": False}  # fmt: skip
-TITLE = 20
 
 
 @pytest.fixture(scope="module")
@@ -145,54 +145,69 @@ def test_features_are_what_the_trained_generator_hands_to_its_first_norm():
     "values", SETTINGS, ids=lambda v: f"{v['norm']}-{v['batch']}-{v['running']}"
 )
 def test_frames_are_around_the_maps_that_count(explorer, values):
-    image, shared = explorer.set(**values).image, shared_by_hand(values)
-    for row in range(values["batch"]):
+    picture, shared = explorer.set(**values).rows[0][0], shared_by_hand(values)
+    image, grid = picture.draw(), Grid(6, 5, 4)
+    scale = image.width / grid.size[0]
+    for row in range(LARGEST_BATCH):
         for channel in range(6):
-            left, top, _, bottom = cell_box(6, row, channel)
-            middle = TITLE + (top + bottom) // 2
-            has_frame = image.getpixel((left + 1, middle)) == ImageColor.getrgb(BLUE)
-            assert has_frame == ((row, channel) in shared)
-            is_marked = image.getpixel((left + 5, middle)) == ImageColor.getrgb(VERMILLION)
-            assert is_marked == ((row, channel) == (0, values["channel"]))
-    for row in range(values["batch"], LARGEST_BATCH):
-        left, top, right, bottom = cell_box(6, row, 0)
-        assert image.getpixel(((left + right) // 2, TITLE + (top + bottom) // 2)) == (255, 255, 255)
+            left, top, right, bottom = (place * scale for place in grid.cell(row, channel))
+            across = [image.getpixel((int(left + x), int((top + bottom) / 2))) for x in (2, 7)]
+            assert (across[0] == ImageColor.getrgb(BLUE)) == ((row, channel) in shared)
+            is_chosen = (row, channel) == (0, values["channel"])
+            assert (across[1] == ImageColor.getrgb(VERMILLION)) == is_chosen
+            if row >= values["batch"]:
+                cell = image.crop((left + 2, top + 2, right - 2, bottom - 2))
+                assert cell.getextrema() == ((255, 255),) * 3
+
+
+def test_click_on_a_map_chooses_its_channel_and_pointing_tells_its_statistics(explorer, features):
+    picture, grid = explorer.set(**START | {"batch": 3}).rows[0][0], Grid(6, 5, 4)
+    batch = features[members_of(START)[:3]]
+    assert len(picture.spots) == 3 * 6
+    for number, spot in enumerate(picture.spots):
+        row, channel = divmod(number, 6)
+        left, top, right, bottom = grid.cell(row, channel)
+        places = zip(spot.box, picture.image.size[::-1] * 2)
+        up, back, down, on = (share * whole for share, whole in places)
+        assert left < back < on < right and top < up < down < bottom
+        values = batch[row, channel].numpy()
+        assert f"channel {channel} of image {members_of(START)[row]}: mean " in spot.words
+        mean, deviation = map(float, re.findall(r"mean (\S+), deviation ([\d.]+);", spot.words)[0])
+        assert (mean, deviation) == pytest.approx((values.mean(), values.std()), abs=0.006)
+        assert spot.chosen == (number == 3)
+        assert explorer.draw(**explorer.values | spot.values).rows[0][0].spots[channel].chosen
 
 
 def test_maps_that_do_not_count_are_faded(explorer):
-    image = explorer.set(**START | {"norm": "instance", "batch": 2}).image
-    left, top, right, bottom = cell_box(6, 0, 0)
-    inside = left + 5, top + 5, right - 5, bottom - 5
-    faded = cell_colours(explorer.set(norm="instance").image, inside)
-    full = cell_colours(explorer.set(norm="layer").image, inside)
-    assert image.width <= 900 and min(faded) > min(full) + 30
-
-
-def cell_colours(image, box):
-    left, top, right, bottom = box
-    extrema = image.crop((left, top + TITLE, right, bottom + TITLE)).getextrema()
-    return [value for low_high in extrema for value in low_high]
+    first = Grid(6, 5, 4).cell(0, 0)
+    faded, full = (
+        explorer.set(**START | {"norm": norm}).rows[0][0].image.crop(first)
+        for norm in ("instance", "layer")
+    )
+    assert faded.convert("RGB").tobytes() == full.convert("RGB").tobytes()
+    assert faded.getchannel("A").getextrema()[1] < 100
+    assert full.getchannel("A").getextrema() == (255, 255)
 
 
 def test_maps_before_and_after_have_the_signs_of_their_values(explorer, features):
-    image = explorer.set(**START | {"norm": "instance"}).image
-    left_of_after = image.width - 220
-    left_of_before = left_of_after - 18 - 220
+    pictures = explorer.set(**START | {"norm": "instance"}).rows[0][1:]
     before, after = features[1, 3], nn.InstanceNorm2d(6)(features[1:2])[0, 3]
-    for left, values in ((left_of_before, before), (left_of_after, after)):
+    for picture, values in zip(pictures, (before, after), strict=True):
         for row in range(5):
             for col in range(4):
                 if values[row, col].abs() < 0.4:
                     continue
-                red, _, blue = image.getpixel((left + 55 * col + 27, TITLE + 44 * row + 22))
+                red, _, blue = picture.image.getpixel((col, row))
                 assert (blue > red) == (values[row, col] > 0)
 
 
-def test_map_after_is_drawn_in_deviations_and_without_a_norm_as_before(explorer):
-    after = explorer.set(**START | {"norm": "none"}).image
-    right = after.crop((after.width - 220, TITLE, after.width, TITLE + 220))
-    left = after.crop((after.width - 458, TITLE, after.width - 238, TITLE + 220))
-    assert right.tobytes() == left.tobytes()
+def test_map_after_is_drawn_in_deviations_and_without_a_norm_as_before(explorer, features):
+    largest = f"{float(features[1, 3].abs().max()):.2g}"
+    _, before, after = explorer.set(**START | {"norm": "instance"}).rows[0]
+    assert before.scale.marks == (f"-{largest}", "0", largest)
+    assert after.scale.marks == ("-3", "0", "3")
+    _, before, after = explorer.set(norm="none").rows[0]
+    assert before.scale == after.scale and before.image.tobytes() == after.image.tobytes()
 
 
 def test_wrong_features_are_refused_with_what_is_expected(features, averages):
@@ -212,7 +227,8 @@ def test_any_number_of_channels_has_room(channels):
     assert explorer.controls["groups"].options[-1] == channels
     assert all(channels % groups == 0 for groups in explorer.controls["groups"].options)
     assert explorer.view.image.width <= 900
-    assert cell_box(channels, 0, channels - 1)[2] <= explorer.view.image.width - 2 * 238
+    grid = explorer.view.rows[0][0]
+    assert len(grid.spots) == LARGEST_BATCH * channels and grid.size[0] <= 1.1 * GRID
 
 
 def test_any_setting_shows_a_view_and_words_follow():

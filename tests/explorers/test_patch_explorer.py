@@ -103,50 +103,78 @@ def test_text_and_alt_state_the_numbers(explorer):
     assert f"probability {view.numbers['probability']:.2f}" in view.alt
 
 
-def test_frame_lies_around_the_pixels_that_the_patch_sees(snapshots, tiny_pairs):
-    field = receptive_field(snapshots[0].discriminator.model)
-    image = torch.zeros_like(tiny_pairs[0][1])
-    picture = np.asarray(patches.draw_judged(image, field, 3, 2, None))
-    rows, cols = np.nonzero((picture == ImageColor.getrgb(VERMILLION)).all(-1))
-    scale = patches.SIDE / 32
-    margin = (picture.shape[0] - patches.SIDE) // 2
-    box = field.box(3, 2)
-    expected = [box.top * scale, box.left * scale, box.bottom * scale, box.right * scale]
-    corners = np.array([rows.min(), cols.min(), rows.max() + 1, cols.max() + 1])
-    assert np.abs(np.subtract(corners - margin, expected)).max() <= 1
+def test_frame_lies_around_the_pixels_that_the_patch_sees(explorer):
+    field = explorer.field
+    for row, col in ((3, 2), (0, 0), (explorer.map_size[0] - 1, 0)):
+        picture, cells = explorer.set(row=row, col=col).rows[0]
+        top, left, height, width = picture.cells.box(row, col)
+        side, margin = picture.image.width, (picture.image.width - 32) / 2
+        box = field.box(row, col)
+        expected = box.top + margin, box.left + margin, field.size, field.size
+        assert np.multiply((top, left, height, width), side) == pytest.approx(expected)
+        assert top >= 0 and left >= 0 and top + height <= 1 and left + width <= 1  # all of it shows
+        assert picture.cells.chosen == cells.cells.chosen == (row, col)
 
 
-def test_whole_frame_is_on_the_picture_for_every_patch(explorer):
-    image = torch.zeros(3, 32, 32)
-    for row, col in ((0, 0), (0, explorer.map_size[1] - 1), (explorer.map_size[0] - 1, 0)):
-        picture = np.asarray(patches.draw_judged(image, explorer.field, row, col, None))
-        frame = (picture == ImageColor.getrgb(VERMILLION)).all(-1)
-        side = round(explorer.field.size * patches.SIDE / 32)
-        assert frame.any(axis=0).sum() == pytest.approx(side, abs=2)
-        assert frame.any(axis=1).sum() == pytest.approx(side, abs=2)
+def test_margin_is_grey_around_the_picture(explorer):
+    image = torch.full((3, 32, 32), -1.0)
+    pixels = np.asarray(patches.draw_judged(image, explorer.field))
+    margin = (pixels.shape[0] - 32) // 2
+    assert (pixels[margin:-margin, margin:-margin] == 0).all()
+    pixels = pixels.copy()
+    pixels[margin:-margin, margin:-margin] = 221
+    assert (pixels == 221).all()
 
 
 def test_map_over_the_picture_puts_each_square_on_the_centre_of_its_patch(snapshots):
     field = receptive_field(snapshots[0].discriminator.model)
     colours = patches.map_colours(np.zeros((15, 15)), "logit")
     colours.putpixel((4, 6), (0, 0, 0))
-    plain = patches.draw_judged(torch.zeros(3, 32, 32), field, 0, 0, None)
-    covered = patches.draw_judged(torch.zeros(3, 32, 32), field, 0, 0, colours)
+    plain = patches.draw_judged(torch.zeros(3, 32, 32), field)
+    covered = patches.draw_judged(torch.zeros(3, 32, 32), field, colours)
     darker = np.asarray(covered, int).sum(-1) < np.asarray(plain, int).sum(-1)
     rows, cols = np.nonzero(darker)
-    margin = (plain.height - patches.SIDE) / 2
+    margin = (plain.height - 32) / 2
     box = field.box(6, 4)
-    middle = np.array([box.top + box.bottom, box.left + box.right]) / 2
-    centre = middle * patches.SIDE / 32 + margin
-    assert np.abs(np.array([rows.mean(), cols.mean()]) - centre).max() <= 1
+    centre = np.array([box.top + box.bottom, box.left + box.right]) / 2 + margin - 0.5
+    assert np.abs(np.array([rows.mean(), cols.mean()]) - centre).max() <= 0.5
+
+
+def test_words_of_each_patch_are_its_numbers(explorer):
+    words = explorer.view.rows[0][1].cells.words
+    rows, cols = explorer.map_size
+    assert len(words) == rows * cols
+    view = explorer.set(row=2, col=5)
+    numbers = view.numbers
+    said = f"probability {numbers['probability']:.2f}, logit {numbers['logit']:+.2f}"
+    assert view.rows[0][1].cells.words[2 * cols + 5] == said
+
+
+def test_dots_mark_the_patches_below_the_threshold():
+    marked = np.array([[True, False], [False, True]])
+    pixels = np.asarray(patches.draw_map(patches.map_colours(np.zeros((2, 2)), "logit"), marked))
+    dark = (pixels.sum(-1) < 200).reshape(2, patches.FINE, 2, patches.FINE).any(axis=(1, 3))
+    assert (dark == marked).all()
+
+
+def test_wipe_lies_between_photo_and_generated_picture(explorer, snapshots, tiny_pairs):
+    real_a, real_b = tiny_pairs[0]
+    wipe = explorer.view.rows[1][2]
+    assert np.asarray(wipe.image).shape == (32, 32, 3)
+    fake_b = translate(snapshots[1].generator, real_a[None])[0]
+    for picture, tensor in ((wipe.image, real_b), (wipe.over, fake_b)):
+        assert (
+            np.abs(np.asarray(picture) / 127.5 - 1 - tensor.permute(1, 2, 0).numpy()).max() < 0.01
+        )
 
 
 def test_crop_is_what_the_patch_sees_with_padding_in_grey():
     image = torch.linspace(-1, 1, 3 * 32 * 32).reshape(3, 32, 32)
-    crop = np.asarray(patches.draw_crop(image, image, PixelBox(-4, -4, 12, 12)))
-    assert (crop[:4, :4] == 128).all()  # 0 in [-1, 1]
-    inside = crop[8:32:2, 8:32:2]
-    assert np.abs(inside / 127.5 - 1 - image[:, :12, :12].permute(1, 2, 0).numpy()).max() < 0.01
+    for crop, sign in zip(patches.crops(-image, image, PixelBox(-4, -4, 12, 12)), (-1, 1)):
+        crop = np.asarray(crop)
+        assert crop.shape == (16, 16, 3) and (crop[:4, :4] == 128).all()  # 0 in [-1, 1]
+        seen = sign * image[:, :12, :12].permute(1, 2, 0).numpy()
+        assert np.abs(crop[4:, 4:] / 127.5 - 1 - seen).max() < 0.01
 
 
 def test_buttons_find_the_extremes_and_stay_on_the_map(explorer):
@@ -197,9 +225,7 @@ def test_map_with_more_patches_than_pixels_is_drawn(tiny_config):
     for row, col in ((0, 0), (287, 287), (100, 200)):
         view = explorer.set(row=row, col=col, threshold=1.0, overlay=True)
         assert view.numbers["patches"] == 288**2
-        colours = patches.map_colours(explorer.logits(0, 100, 0.0, "none", 0.5), "probability")
-        cells = np.asarray(patches.draw_map(colours, np.ones((288, 288), bool), row, col))
-        assert cells.shape == (280, 280, 3)
-        red_rows, red_cols = (cells == ImageColor.getrgb(VERMILLION)).all(axis=2).nonzero()
+        picture = np.asarray(view.rows[0][1].draw())[:280]
+        red_rows, red_cols = (picture == ImageColor.getrgb(VERMILLION)).all(axis=2).nonzero()
         assert abs(red_rows.mean() - row * 280 / 288) < 4  # the marked patch can be seen
         assert abs(red_cols.mean() - col * 280 / 288) < 4

@@ -1,14 +1,20 @@
 """The training player shows what the networks of each snapshot make."""
 
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 import torch
 from PIL import ImageColor
 
 from pix2pix_lib.config import make_discriminator, make_generator
-from pix2pix_lib.explorers import drawing, player
+from pix2pix_lib.explorers import player
 from pix2pix_lib.explorers.player import TrainingPlayer
+from pix2pix_lib.images import to_pil
 from pix2pix_lib.inference import translate
+from pix2pix_lib.plots import BLUE, GREEN, ORANGE
 from pix2pix_lib.trained import Snapshot, make_film
 from pix2pix_lib.training import StepRecord
 
@@ -54,21 +60,18 @@ def test_numbers_are_those_of_the_snapshots_networks(explorer, snapshots, tiny_p
     assert view.numbers["fake"] == pytest.approx(float(probabilities[1]), abs=1e-6)
 
 
-def test_picture_is_the_frame_of_that_moment_and_facade(explorer, film):
-    frame = explorer.set(percent=100, facade=1).image
-    other = explorer.set(percent=100, facade=0).image
-    left = drawing.smooth_photo(film.fake_b[2, 1], player.SIDE)
-    assert _holds(frame, left) and not _holds(other, left)
-
-
-def _holds(picture, part):
-    """Tell whether the second panel of a picture is this one, whatever stands above it."""
-    x, wide = player.SIDE + player.GAP, np.asarray(picture)
-    part = np.asarray(part.convert("RGB"))
-    column = wide[:, x : x + player.SIDE, :3]
-    return any(
-        np.array_equal(column[y : y + len(part)], part) for y in range(len(wide) - len(part))
-    )
+def test_pictures_are_those_of_that_moment_and_facade(film, history, tiny_pairs):
+    logits = {name: 2 * torch.randn(3, 2, 6, 6) for name in ("real_logits", "fake_logits")}
+    film, (real_a, real_b) = replace(film, **logits), tiny_pairs[1]
+    explorer = TrainingPlayer([tiny_pairs[0], tiny_pairs[1]], film, history)
+    shown = [picture.image for picture in explorer.set(percent=100, facade=1).rows[0]]
+    for image, wanted in zip(shown, (real_a, film.fake_b[2, 1], real_b)):
+        assert np.array_equal(image, to_pil(wanted).convert("RGB"))
+    for image, logits in zip(shown[3:], (film.fake_logits[2, 1], film.real_logits[2, 1])):
+        red, _, blue = np.moveaxis(np.asarray(image), -1, 0)
+        sure = logits.abs() > 0.5  # purple where D takes the patch for real
+        assert np.array_equal((blue > red)[sure], (logits > 0)[sure])
+    assert not np.array_equal(shown[1], explorer.set(facade=0).rows[0][1].image)
 
 
 def test_text_and_alt_follow_the_snapshot(explorer):
@@ -86,7 +89,9 @@ def chart(history):
 
 @pytest.mark.parametrize(("step", "share"), [(0, 0.0), (500, 0.5), (1000, 1.0)])
 def test_line_stands_at_the_step(chart, step, share):
-    plain, marked = np.asarray(chart.picture), np.asarray(chart.marked(step))
+    plain, marked = (
+        np.asarray(sketch.picture()) for sketch in (chart.chart.sketch(), chart.marked(step))
+    )
     columns = np.nonzero((plain != marked).any(axis=(0, 2)))[0]
     left, right = chart.chart.LEFT, 400 - chart.chart.RIGHT
     assert columns.mean() == pytest.approx(left + share * (right - left), abs=2)
@@ -95,12 +100,58 @@ def test_line_stands_at_the_step(chart, step, share):
 
 @pytest.mark.parametrize(("field", "value"), [("loss_d", 0.6), ("loss_g_gan", 2.0)])
 def test_curves_are_as_high_as_the_losses(chart, field, value):
-    name, colour = player.ADVERSARIAL[field]
-    # This leaves out the names of the curves.
-    below = np.asarray(chart.picture).astype(int)[-player.HEIGHT :]
-    rows = np.nonzero((np.abs(below - ImageColor.getrgb(colour)).sum(-1) < 60).any(1))[0]
+    pixels = np.asarray(chart.marked(500).picture()).astype(int)
+    colour = ImageColor.getrgb(player.ADVERSARIAL[field])
+    rows = np.nonzero((np.abs(pixels - colour).sum(-1) < 60).any(1))[0]
     top, bottom = chart.chart.TOP, player.HEIGHT - chart.chart.BELOW
-    assert rows.mean() == pytest.approx(bottom - value / 2.0 * (bottom - top), abs=2), name
+    assert rows.mean() == pytest.approx(bottom - value / 2.0 * (bottom - top), abs=2)
+
+
+def lines(picture):
+    """Return the colour of each line of a drawn chart, and its corners in the chart."""
+    chart = ElementTree.fromstring(picture.to_page()["svg"])
+    (field,) = chart.iterfind("{*}svg")
+    for line in field.iterfind("{*}polyline"):
+        corners = [[*map(float, place.split(","))] for place in line.get("points").split()]
+        yield line.get("stroke"), np.add(corners, (float(field.get("x")), float(field.get("y"))))
+
+
+def test_line_is_dragged_to_the_frames(explorer):
+    for percent in (0, 50, 100):
+        for picture in explorer.set(percent=percent).rows[1]:
+            (axis,) = picture.axes
+            assert (axis.name, [value for _, value in axis.places]) == ("percent", [0, 50, 100])
+            (line,) = (line for colour, line in lines(picture) if colour == "currentColor")
+            (share,) = (share for share, value in axis.places if value == percent)
+            assert line[:, 0] == pytest.approx([share * picture.size[0]] * 2, abs=0.01)
+
+
+def test_titles_name_the_colours_of_the_curves(explorer):
+    names = {BLUE: "blue", ORANGE: "orange", GREEN: "green"}
+    for picture in explorer.view.rows[1]:
+        drawn = [names[colour] for colour, _ in lines(picture) if colour in names]
+        assert re.findall(r"\((\w+)\)", picture.title) == drawn
+
+
+def test_play_shows_every_frame_and_stops_at_the_last(explorer):
+    canvas = pytest.importorskip("pix2pix_lib.explorers.canvas", exc_type=ImportError)
+    (action,) = explorer.actions
+    assert action.repeat and canvas.describe(explorer)["actions"][0]["pause"] == player.PAUSE
+    canvas.perform(explorer, {"press": 0})
+    seen = [explorer.values["percent"]]
+    for _ in range(3):
+        canvas.perform(explorer, {"press": 0, "again": True})
+        seen.append(explorer.values["percent"])
+    assert seen == [50, 100, 100, 100]
+    canvas.perform(explorer, {"press": 0})  # pressed anew at the end
+    assert explorer.values["percent"] == 0
+
+
+def test_single_press_moves_by_one_frame(explorer):
+    (action,) = explorer.actions
+    assert [action.change({"percent": percent})["percent"] for percent in (0, 50, 100)] == [
+        50, 100, 0,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -112,8 +163,9 @@ def test_axis_reaches_the_highest_loss_in_round_steps(top, marks):
 
 
 def test_patch_map_is_purple_for_real_and_orange_for_generated():
-    picture = player.draw_map(torch.tensor([[8.0, -8.0]]))
-    left, right = picture.getpixel((4, 80)), picture.getpixel((player.SIDE - 4, 80))
+    picture = player.draw_map(torch.tensor([[8.0, -8.0]]), "map")
+    assert picture.image.size == (2, 1)  # a pixel for each patch
+    left, right = (picture.image.getpixel((x, 0)) for x in (0, 1))
     assert left[2] > left[1] and right[0] > right[2]  # blue above green; red above blue
 
 

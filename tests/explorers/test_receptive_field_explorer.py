@@ -1,23 +1,23 @@
-"""The receptive field's explorer: boxes and maps as in torch, the frame on the box, no dead end."""
+"""The receptive field's explorer: boxes and maps as in torch, frames on the boxes, no dead end."""
 
 import random
 
+import numpy as np
 import pytest
 import torch
-from PIL import ImageColor
 
 from pix2pix_lib.explorers.receptive_field import (
-    FRAME,
-    MARGIN,
-    SIDE,
+    GRID_SIDE,
     ReceptiveFieldExplorer,
     describe_gradient,
+    draw_grid,
+    draw_map,
+    layer_pictures,
     make_chain,
     map_sizes,
     window,
 )
 from pix2pix_lib.patchgan import PatchDiscriminator
-from pix2pix_lib.plots import VERMILLION
 from pix2pix_lib.receptive_field import PixelBox, footprint_box, gradient_footprint, receptive_field
 
 SHAPES = [
@@ -25,7 +25,7 @@ SHAPES = [
     (2, 1, 2, 3, 2), (3, 2, 4, 3, 1), (1, 1, 1, 1, 3), (2, 2, 7, 3, 3),
 ]  # fmt: skip
 NAMES = ("layers", "last", "kernel", "stride", "padding")
-TITLE = 20  # screen pixels above the panels
+PATCHGAN = {"layers": 3, "last": 2, "kernel": 4, "stride": 2, "padding": 1}
 
 
 @pytest.fixture(scope="module")
@@ -81,30 +81,114 @@ def test_footprint_of_another_inner_patch_is_not_computed_again(explorer):
     assert explorer.view.numbers["measured"] == (89, 137, 159, 207)
 
 
-def test_frame_lies_around_the_patch_and_hides_none_of_it(explorer):
-    image = explorer.set(layers=3, last=2, kernel=4, stride=2, padding=1, row=14, col=20).image
-    colour = ImageColor.getrgb(VERMILLION)
-    # The patch sees the columns 137 to 206.
-    row, left, right = MARGIN + TITLE + 120, MARGIN + 137, MARGIN + 206
-    assert image.getpixel((left - FRAME, row)) == image.getpixel((right + FRAME, row)) == colour
-    assert image.getpixel((left, row)) == explorer.picture.getpixel((137, 120))
-    assert image.getpixel((right, row)) == explorer.picture.getpixel((206, 120))
-    assert image.getpixel((MARGIN + 170, MARGIN + TITLE + 89 - FRAME)) == colour
+def pixels_of(picture):
+    """Return an image (H, W, 3) of a view without its margin of padding."""
+    pixels, margin = np.asarray(picture.image), round(0.2 * 256)
+    padding = pixels.copy()
+    padding[margin:-margin, margin:-margin] = (221, 221, 221)
+    assert (padding == (221, 221, 221)).all()
+    return pixels[margin:-margin, margin:-margin]
+
+
+def edges_of(cells, size, index):
+    """Return (top, left, bottom, right) of the box of output `index` on a (height, width) map."""
+    top, left, height, width = cells.box(*index)
+    edges = np.array([top, left, top + height, left + width]) * (*size, *size)
+    assert np.abs(edges - edges.round()).max() < 1e-6
+    return tuple(edges.round())
+
+
+@pytest.mark.parametrize("output", [(0, 0), (14, 1), (14, 20), (29, 29)])
+def test_frame_lies_around_the_patch_of_any_output(explorer, output):
+    view = explorer.set(**PATCHGAN, row=14, col=1)
+    field, margin = receptive_field(make_chain(*PATCHGAN.values())), round(0.2 * 256)
+    side = 256 + 2 * margin
+    for picture in view.rows[0][:2]:
+        box = field.box(*output)
+        edges = box.top + margin, box.left + margin, box.bottom + margin, box.right + margin
+        assert edges_of(picture.cells, (side, side), output) == edges
+        assert picture.image.size == (side, side) and picture.cells.chosen == (14, 1)
+    assert edges_of(view.rows[0][2].cells, (30, 30), output) == (
+        *output, output[0] + 1, output[1] + 1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_box_on_each_layer_is_what_moves_the_output(shape):
+    chain = make_chain(*shape)
+    sizes = map_sizes(chain, (90, 97))
+    rows, cols = sizes[-1]
+    pictures = layer_pictures(chain, sizes, (rows // 2, cols - 1))
+    assert [picture.title for picture in pictures] == [
+        f"layer {layer}: {height}x{width}" for layer, (height, width) in enumerate(sizes[1:-1], 1)
+    ]
+    for layer, (picture, size) in enumerate(zip(pictures, sizes[1:-1]), 1):
+        assert (
+            picture.cells.lit and not picture.cells.points and picture.cells.shape == (rows, cols)
+        )
+        for output in ((0, 0), (rows // 2, cols - 1)):
+            footprint = gradient_footprint(chain[layer:], torch.zeros(1, 1, *size), *output)
+            box = PixelBox(*(int(edge) for edge in edges_of(picture.cells, size, output)))
+            lit = torch.zeros(size, dtype=torch.bool)
+            part = box.clipped(*size)
+            lit[part.top : max(part.bottom, 0), part.left : max(part.right, 0)] = True
+            assert not (footprint > 0)[~lit].any()
+            if box.is_inside(*size) and shape[2] >= shape[3]:  # no gaps: all of it is seen
+                assert torch.equal(footprint > 0, lit)
+
+
+def test_strip_lights_the_box_on_each_layer(explorer):
+    picture = explorer.set(**PATCHGAN, row=14, col=20).rows[1][0]
+    top, left, height, width = (90 * share for share in picture.cells.box(14, 20))
+    strip = picture.draw()
+    red, green, blue = strip.getpixel((round(left + width / 2), round(top + height / 2)))
+    assert red > green + 30 > blue  # the colour of frames over white
+    assert strip.getpixel((round(left + width + 6), round(top))) == (255, 255, 255)
+
+
+def test_layers_between_picture_and_output_are_all_shown(explorer):
+    view = explorer.set(**{**PATCHGAN, "layers": 1, "last": 0})
+    assert len(view.rows) == 1 and "Below" not in view.alt
+    view = explorer.set(layers=5, last=2, stride=1)
+    assert len(view.rows[1]) == 6 and "each map of the layers 1 to 6" in view.alt
+
+
+def test_grid_has_a_line_between_cells_unless_they_are_too_fine():
+    pixels = np.asarray(draw_grid((9, 18)).picture())
+    assert pixels.shape == (GRID_SIDE // 2, GRID_SIDE, 3)
+    inked = (pixels < 250).any(axis=2)
+    lines = np.diff(inked[12].astype(int)).clip(0).sum()  # the left edge has no start
+    assert lines == 17 + 1
+    plain = np.asarray(draw_grid((128, 128)).picture())
+    assert (plain[2:-2, 2:-2] == 255).all() and (plain[0] < 200).all()
 
 
 def test_gradient_is_drawn_where_it_was_measured(explorer):
-    image = explorer.set(layers=3, last=2, kernel=4, stride=2, padding=1, row=14, col=20).image
-    corner = (2 * MARGIN + SIDE + 18 + MARGIN, MARGIN + TITLE)  # that of the second picture
-    assert image.getpixel((corner[0] + 137, corner[1] + 89)) != (255, 255, 255)
-    assert image.getpixel((corner[0] + 137 - FRAME - 2, corner[1] + 89)) == (255, 255, 255)
-    middle, rim = (image.getpixel((corner[0] + x, corner[1] + 124)) for x in (172, 138))
-    assert sum(middle) > sum(rim)  # pixels in the middle count more
+    inked = pixels_of(explorer.set(**PATCHGAN, row=14, col=20).rows[0][1])
+    reached = (inked != 255).any(axis=2)
+    expected = np.zeros((256, 256), bool)
+    expected[89:159, 137:207] = True
+    assert (reached == expected).all()
+    assert inked[124, 172].sum() > inked[124, 138].sum()  # pixels in the middle count more
 
 
-def test_part_on_padding_is_hatched(explorer):
-    image = explorer.set(layers=3, last=2, kernel=4, stride=2, padding=1, row=14, col=0).image
-    hatched = {image.getpixel((MARGIN - 20 + x, MARGIN + TITLE + 100)) for x in range(18)}
-    assert hatched == {(213, 94, 0), (250, 235, 225)}
+def test_picture_lies_on_padding_in_its_own_pixels(explorer):
+    picture = explorer.set(**PATCHGAN, row=0, col=0).rows[0][0]
+    assert (pixels_of(picture) == np.asarray(explorer.picture)).all()
+    assert "grey: padding" in picture.title
+
+
+def test_map_is_bright_where_the_whole_patch_is_picture():
+    field, outputs = receptive_field(make_chain(3, 2, 4, 2, 1)), (30, 22)
+    bright = np.asarray(draw_map(field, outputs, (256, 192))).sum(axis=2) > 300
+    for row, col in np.ndindex(outputs):
+        assert bright[row, col] == field.box(row, col).is_inside(256, 192)
+
+
+def test_maps_of_many_outputs_send_no_words(explorer):
+    view = explorer.set(layers=5, last=2, kernel=1, stride=1, padding=3)
+    assert view.numbers["map"] == (298, 298)
+    assert all(not picture.cells.words for row in view.rows for picture in row)
 
 
 def test_any_setting_shows_a_view_whose_words_follow(explorer):
@@ -114,7 +198,7 @@ def test_any_setting_shows_a_view_whose_words_follow(explorer):
         explorer.set(**{name: random.randint(*explorer.range(name)) for name in NAMES})
         row, col = (random.choice(explorer.range(name)) for name in ("row", "col"))
         view = explorer.set(row=row, col=col)
-        assert view.image.width <= 900 and view.image.height <= 420
+        assert view.image.width <= 900 and view.image.height <= 520
         assert "Size" in view.text or "No output" in view.text
         seen.add((view.text, view.alt))
         box = view.numbers["box"]
@@ -144,6 +228,10 @@ def test_chain_that_leaves_no_output_says_which_layer(explorer):
     text = "No output: layer 5 gets 1x1 pixels, 1x1 with padding, and its kernel needs 7x7."
     assert view.text == text
     assert explorer.range("row") == (0, 0)
+    assert [picture.title for picture in view.rows[1]] == [
+        "layer 1: 84x84", "layer 2: 26x26", "layer 3: 7x7", "layer 4: 1x1",
+    ]  # fmt: skip
+    assert not any(picture.cells for row in view.rows for picture in row)
 
 
 def test_gaps_and_remainders_are_named(explorer):
@@ -171,6 +259,8 @@ def test_words_would_say_if_gradient_and_formula_disagreed():
 def test_own_image_of_any_shape_is_drawn_in_its_proportions():
     explorer = ReceptiveFieldExplorer(torch.zeros(3, 48, 64))
     assert explorer.values["row"] == 3 and explorer.view.numbers["map"] == (4, 6)
-    assert explorer.picture.size == (256, 192)
+    assert explorer.picture.size == (64, 48)
+    patch, _, outputs = explorer.view.rows[0]
+    assert patch.image.size == (64 + 26, 48 + 26) and outputs.image.size == (6, 4)
     with pytest.raises(ValueError, match=r"each side 32 to 512 pixels; got \(1, 3, 64, 64\)"):
         ReceptiveFieldExplorer(torch.zeros(1, 3, 64, 64))

@@ -7,12 +7,13 @@ from torch import nn
 
 from pix2pix_lib.explorers.drawing import colour_table
 from pix2pix_lib.explorers.unet import (
-    INPUT_SIDE,
     UNetExplorer,
-    draw_change,
-    draw_map,
+    change_picture,
     draw_network,
+    map_picture,
+    mosaic_picture,
     mute_options,
+    network_spots,
     trace_muted,
 )
 from pix2pix_lib.inference import translate
@@ -159,31 +160,119 @@ def test_same_values_same_picture_and_the_network_runs_once(explorer):
     assert explorer.set(layer="down1").image.tobytes() == before != again.image.tobytes()
 
 
-def test_map_has_one_square_for_each_value_coloured_by_its_sign():
-    picture = np.asarray(draw_map(np.array([[-2.0, 0.0], [1.0, 2.0]]), side=192))
-    table = colour_table("PuOr")
-    for (y, x), index in (((48, 48), 0), ((48, 144), 128), ((144, 48), 191), ((144, 144), 255)):
-        assert (picture[y, x] == table[index]).all()
+def test_map_has_one_pixel_for_each_value_coloured_by_its_sign():
+    picture = map_picture(np.array([[-2.0, 0.0], [1.0, 2.0]]), "map")
+    expected = colour_table("PuOr")[[[0, 128], [191, 255]]]
+    assert (np.asarray(picture.image) == expected).all()
+    assert picture.scale.table == "PuOr" and picture.scale.marks == ("-2.0", "0", "2.0")
+    zeros = np.asarray(map_picture(np.zeros((2, 2)), "map").image)
+    assert (zeros == colour_table("PuOr")[128]).all()
 
 
 def test_change_is_drawn_on_one_scale_for_all_settings():
-    picture = np.asarray(draw_change(np.array([[0.0, 0.5], [1.0, 2.0]]), side=192))
-    table = colour_table("cividis")
-    for (y, x), index in (((48, 48), 0), ((48, 144), 128), ((144, 48), 255), ((144, 144), 255)):
-        assert (picture[y, x] == table[index]).all()
+    for change in ([[0.0, 0.5], [1.0, 2.0]], [[0.0, 0.5], [1.0, 1.0]]):
+        picture = change_picture(np.array(change))
+        expected = colour_table("cividis")[[[0, 128], [255, 255]]]
+        assert (np.asarray(picture.image) == expected).all()
+        assert picture.scale.table == "cividis" and picture.scale.marks == ("0", "0.5", "1+")
+
+
+def within(box, image, margin=3):
+    """Return where an image lies in a box of shares, or at most `margin` pixels beside it."""
+    top, left, bottom, right = np.array(box) * (*image.shape[:2], *image.shape[:2])
+    rows, cols = np.indices(image.shape[:2]) + 0.5
+    down = (rows > top - margin) & (rows < bottom + margin)
+    return down & (cols > left - margin) & (cols < right + margin)
+
+
+def network(depth, layer="", muted=()):
+    return np.asarray(draw_network(depth, layer, muted).picture())
 
 
 @pytest.mark.parametrize("depth", [2, 5, 8])
-def test_diagram_marks_the_layer_and_breaks_what_is_muted(depth):
-    plain = np.asarray(draw_network(depth, "down1", ()))
-    marked = np.asarray(draw_network(depth, "up1", ()))
-    assert (plain != marked).any()
-    for level in range(1, depth):
-        muted = np.asarray(draw_network(depth, "down1", (level,)))
-        rows_changed = np.flatnonzero((plain != muted).any(axis=(1, 2)))
-        height = INPUT_SIDE / depth
-        assert len(rows_changed) and (level - 1) * height - 9 < rows_changed.min()
-        assert rows_changed.max() < level * height + 9  # only the skip of that level
+def test_what_is_clicked_is_what_changes_in_the_diagram(depth):
+    plain, options = network(depth), mute_options(depth)
+    spots = network_spots(depth, "nothing")
+    layers = [spot.values["layer"] for spot in spots if "layer" in spot.values]
+    assert layers == [f"down{i + 1}" for i in range(depth)] + [
+        f"up{i + 1}" for i in range(depth - 1)
+    ]
+    muting = [spot.values["mute"] for spot in spots if "mute" in spot.values]
+    assert set(muting) == set(options) - {"nothing", "all skips"}
+    for spot in spots:
+        layer, mute = spot.values.get("layer", ""), spot.values.get("mute", "nothing")
+        changed = (network(depth, layer, options[mute]) != plain).any(axis=2)
+        inside = within(spot.box, changed)
+        assert changed[inside].any()
+        if mute == "bottleneck":  # its name lies beside its line, between two blocks
+            first, last = (s.box for s in spots if s.values.get("layer") in (f"down{depth}", "up1"))
+            inside |= within((last[0], first[1], first[2], last[3]), changed)
+        assert not changed[~inside].any()
+
+
+def test_click_mutes_a_skip_and_a_second_click_lets_it_pass(explorer):
+    def click(name):
+        (spot,) = (s for s in explorer.view.rows[0][1].spots if s.words.startswith(f"{name}"))
+        explorer.set(**spot.values)
+
+    for name in ("skip 2", "skip 3", "bottleneck"):
+        click(name)
+        assert explorer.values["mute"] == name
+    click("bottleneck")
+    assert explorer.values["mute"] == "nothing"
+    explorer.set(mute="all skips")
+    click("skip 1")
+    assert explorer.values["mute"] == "skip 1"
+    click("up2")
+    assert explorer.values["layer"] == "up2" and explorer.values["mute"] == "skip 1"
+
+
+@pytest.mark.parametrize(("count", "side", "channel"), [(16, 64, 5), (5, 1, 0), (130, 4, 129)])
+def test_mosaic_shows_each_channel_where_a_click_chooses_it(count, side, channel):
+    maps = np.random.default_rng(0).standard_normal((count, side, side))
+    picture = mosaic_picture(maps, channel)
+    pixels = np.asarray(picture.image)
+    first = channel // 64 * 64
+    numbers = [spot.values["channel"] for spot in picture.spots]
+    assert numbers == list(range(first, min(first + 64, count)))
+    assert [spot.values["channel"] for spot in picture.spots if spot.chosen] == [channel]
+    assert picture.title == f"channels {numbers[0]} to {numbers[-1]}"
+    for spot in picture.spots:
+        values = maps[spot.values["channel"]]
+        large = np.asarray(map_picture(values, "map").image)
+        top, left, bottom, right = (
+            round(share * length) for share, length in zip(spot.box, 2 * pixels.shape[:2])
+        )
+        part = pixels[top:bottom, left:right]
+        times = part.shape[0] // side
+        assert part.shape[:2] == (times * side, times * side) and part.shape[0] >= 16
+        assert (part == large.repeat(times, axis=0).repeat(times, axis=1)).all()
+        assert f"{values.min():.1f} to {values.max():.1f}" in spot.words
+
+
+def test_strip_frames_the_chosen_channel_alone():
+    maps = np.zeros((4, 16, 16))
+    strips = [np.asarray(mosaic_picture(maps, channel).draw()) for channel in (1, 2)]
+    differ = (strips[0] != strips[1]).any(axis=2)
+    half = differ.shape[0] // 2
+    quarters = differ[: half - 4, : half - 4], differ[half + 4 :, half + 4 :]
+    assert not any(quarter.any() for quarter in quarters)  # channels 0 and 3
+    assert differ[: half - 4, half + 4 :].any() and differ[half + 4 :, : half - 4].any()
+
+
+def test_pictures_are_the_network_s_in_their_own_pixels(explorer, generator, real_a):
+    view = explorer.set(layer="up3", channel=3, mute="skip 2", facade=1)
+    muted = trace_muted(generator, real_a[1], (2,))
+    own = translate(generator, real_a[1:])[0]
+    (given, _), (mosaic, large, full, without, change) = view.rows
+    for picture, image in ((given, real_a[1]), (full, own), (without, muted.fake_b)):
+        pixels = torch.tensor(np.asarray(picture.image)).permute(2, 0, 1) / 127.5 - 1
+        torch.testing.assert_close(pixels.double(), image.double(), atol=0.005, rtol=0)
+    assert large.image.size == (16, 16) and change.image.size == (32, 32)
+    maps = muted.maps["up3"].numpy()
+    assert (np.asarray(large.image) == np.asarray(map_picture(maps[3], "").image)).all()
+    assert (np.asarray(mosaic.image) == np.asarray(mosaic_picture(maps, 3).image)).all()
+    assert len(explorer.set(mute="nothing").rows[1]) == 3  # no second image, no change
 
 
 def test_picture_fits_a_screen_and_shows_all_parts(explorer):

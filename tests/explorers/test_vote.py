@@ -42,6 +42,20 @@ def test_nothing_is_revealed_before_all_trials_are_answered(vote):
     assert vote.vote("left").numbers["right"] == vote.truth.count("left")
 
 
+def test_pictures_are_shown_by_their_side_and_named_at_the_end(vote):
+    for trial in range(1, 9):
+        pictures = vote.set(trial=trial).rows[0]
+        assert [picture.title for picture in pictures] == ["left", "right"]
+        bright = [picture.image.getpixel((0, 0)) == (255, 255, 255) for picture in pictures]
+        assert bright == [vote.truth[trial - 1] == side for side in ("left", "right")]
+    vote.vote("left")
+    assert [picture.title for picture in vote.set(trial=8).rows[0]] == ["left, your vote", "right"]
+    find(vote)
+    for trial in range(1, 9):
+        titles = {picture.title for picture in vote.set(trial=trial).rows[0]}
+        assert titles == {"the photo, your vote", "generated"}
+
+
 def test_a_vote_goes_on_to_the_next_trial_and_can_be_changed(vote):
     assert vote.vote("left").numbers == {"trial": 2, "voted": 1}
     vote.set(trial=1)
