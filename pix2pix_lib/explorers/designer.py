@@ -400,6 +400,11 @@ class RectanglePainter(MapExplorer):
         """Take all kept rectangles off the map and return the new view."""
         return self.set(**self._remove_all(self.values))
 
+    def reset(self) -> View:
+        """Take all rectangles off the map and move all controls back, and return the view."""
+        self.painted = ()
+        return super().reset()
+
     def limits(self, values: Mapping) -> dict[str, tuple[int, int]]:
         height, width = self.classes.shape
         return {"height": (1, height - values["top"]), "width": (1, width - values["left"])}

@@ -98,7 +98,7 @@ def scale_below(
 
     `marks` say what the low end, the middle and the high end mean.
     """
-    whole = Image.new("RGB", (picture.width, picture.height + height + 24), "white")
+    whole = Image.new("RGB", (picture.width, picture.height + height + 26), "white")
     whole.paste(picture, (0, 0))
     whole.paste(
         enlarge(Image.fromarray(colour_table(table)[None]), picture.width, height),
@@ -106,7 +106,7 @@ def scale_below(
     )
     draw = ImageDraw.Draw(whole)
     for mark, x, anchor in zip(marks, (0, picture.width / 2, picture.width), ("lb", "mb", "rb")):
-        draw.text((x, whole.height), mark, INK, font(13), anchor=anchor)
+        draw.text((x, whole.height - 2), mark, INK, font(13), anchor=anchor)
     return whole
 
 

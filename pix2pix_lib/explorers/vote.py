@@ -85,6 +85,10 @@ class VoteExplorer(Explorer):
         """Forget all answers and return the first trial's view."""
         return self.set(**self._forget(self.values))
 
+    def reset(self) -> View:
+        """Forget all answers and return the first trial's view."""
+        return self.clear()
+
     def pictures(self, trial: int) -> dict[str, Tensor]:
         """Return the pictures of a trial by their side, each (3, H, W)."""
         photo, other = self.photos[trial - 1], self.generated[trial - 1]

@@ -25,9 +25,11 @@ from pix2pix_lib.explorers.designer import FacadeDesigner, RectanglePainter
 from pix2pix_lib.explorers.drawing import Sketch
 from pix2pix_lib.explorers.losses import LossExplorer
 from pix2pix_lib.explorers.normalization import NormalizationExplorer
+from pix2pix_lib.explorers.painter import FacadePainter
 from pix2pix_lib.explorers.patches import PatchExplorer
 from pix2pix_lib.explorers.player import TrainingPlayer
 from pix2pix_lib.explorers.receptive_field import ReceptiveFieldExplorer
+from pix2pix_lib.explorers.stepper import TrainingStepper
 from pix2pix_lib.explorers.unet import UNetExplorer
 from pix2pix_lib.explorers.vote import VoteExplorer
 
@@ -91,11 +93,13 @@ class Case(NamedTuple):
 
 
 CASES = [
+    Case("00_start_here", FacadePainter, "facade"),
     Case("01_paired_dataset", DatasetExplorer, "seed"),
     Case("02_unet_blocks", UNetExplorer, "channel"),
     Case("03_unet_generator", UNetExplorer, "channel"),
     Case("04_patchgan", ReceptiveFieldExplorer, "row"),
     Case("05_losses", LossExplorer, "real"),
+    Case("06_training_loop", TrainingStepper, "facade"),
     Case("07_patch_explorer", PatchExplorer, "row"),
     Case("07_patch_explorer", FacadeDesigner, "window_width"),
     Case("07_patch_explorer", RectanglePainter, "left", "clear"),
@@ -121,7 +125,9 @@ class Panel:
 
     def __init__(self, page, model: Explorer):
         self.page, self.model = page, model
-        self.names = [n for n, each in model.controls.items() if not isinstance(each, Drawing)]
+        names = [n for n, each in model.controls.items() if not isinstance(each, Drawing)]
+        groups = list(dict.fromkeys(each.group for each in model.controls.values()))
+        self.names = sorted(names, key=lambda name: groups.index(model.controls[name].group))
         self.root = self.find([model.controls[name].label for name in self.names])
         self.model.set(**self.values())
 

@@ -333,6 +333,13 @@ def test_painter_s_words_follow(painter):
     assert "(painted before: 1)" in painter.paint().alt
 
 
+def test_reset_takes_the_rectangles_off_too(painter):
+    first = painter.reset()
+    painter.set(top=0, kind="door")
+    painter.paint()
+    assert painter.reset().numbers == first.numbers and painter.painted == ()
+
+
 def test_buttons_paint_undo_and_clear(painter):
     buttons = {action.label: action for action in painter.actions}
     counts = []

@@ -92,3 +92,10 @@ def test_by_default_the_shipped_generator_is_on_the_ballot():
     assert vote.generated.shape == vote.photos.shape == (20, 3, 128, 128)
     assert vote.values == {"trial": 1}
     assert "Trial 1 of 20" in vote.view.text
+
+
+def test_reset_forgets_the_answers():
+    explorer = VoteExplorer(torch.zeros(3, 3, 8, 8), torch.ones(3, 3, 8, 8))
+    explorer.vote("left")
+    view = explorer.reset()
+    assert view.numbers == {"trial": 1, "voted": 0} and explorer.votes == {}
