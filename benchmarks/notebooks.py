@@ -87,10 +87,11 @@ def run(path: Path, write: bool) -> tuple[float, float]:
 
 
 def drop_widget_views(notebook: nbformat.NotebookNode) -> None:
-    """Remove what only the kernel that just ended could show, but keep the words next to it."""
+    """Remove what only the kernel that just ended could show; its picture stands beside it."""
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        if "outputs" in cell:
+            view = "application/vnd.jupyter.widget-view+json"
+            cell.outputs = [each for each in cell.outputs if view not in each.get("data", {})]
 
 
 def shrink_pictures(notebook: nbformat.NotebookNode) -> None:

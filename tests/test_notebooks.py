@@ -99,10 +99,13 @@ def test_no_machine_path_in_cells_or_outputs(path):
 
 @each_notebook
 def test_every_picture_says_in_words_what_it_shows(path):
-    pictures = [output for output in outputs(path) if "image/png" in output.get("data", {})]
+    kinds = ("image/png", "image/jpeg")  # JPEG: what an explorer shows where no kernel runs
+    pictures = [
+        (output, kind) for output in outputs(path) for kind in kinds if kind in output.get("data", {})
+    ]
     assert pictures, "a lesson without a figure"
-    for picture in pictures:
-        alt = picture.metadata["image/png"]["alt"]
+    for picture, kind in pictures:
+        alt = picture.metadata[kind]["alt"]
         assert len(alt) > 30 and picture.data["text/plain"].split() == alt.split()
 
 
@@ -144,6 +147,23 @@ def test_notebook_has_its_sections(path):
     headings = re.findall(r"^## (.+)$", markdown(path), re.MULTILINE)
     assert [heading for heading in headings if heading in SECTIONS] == SECTIONS
     assert re.match(rf"# {path.stem[:2]} \S", read(path).cells[0].source)
+
+
+def links_to_notebooks(path):
+    """Return the notebooks that the prose links to, in order."""
+    return re.findall(r"\]\((?!https?:)([^)]+\.ipynb)(?:#[^)]*)?\)", markdown(path))
+
+
+@each_notebook
+def test_notebook_links_to_its_neighbours_and_no_link_is_broken(path):
+    here, found = NOTEBOOKS.index(path), links_to_notebooks(path)
+    neighbours = NOTEBOOKS[max(here - 1, 0) : here] + NOTEBOOKS[here + 1 : here + 2]
+    assert {neighbour.name for neighbour in neighbours} <= set(found)
+    assert [name for name in found if not (path.parent / name).is_file()] == []
+
+
+def test_first_notebook_links_to_all_others():
+    assert set(links_to_notebooks(NOTEBOOKS[0])) >= {path.name for path in NOTEBOOKS[1:]}
 
 
 @each_notebook

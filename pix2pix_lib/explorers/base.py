@@ -195,12 +195,15 @@ class View:
     def __repr__(self) -> str:
         return self.text
 
+    def to_jpeg(self) -> bytes:
+        """Return all pictures in one, as JPEG: it looks like PNG and takes a sixth of the time."""
+        buffer = io.BytesIO()
+        self.image.save(buffer, "jpeg", quality=90, subsampling=0)
+        return buffer.getvalue()
+
     def to_html(self) -> str:
         """Return the picture as a self-contained <img> element, with its words as `alt`."""
-        buffer = io.BytesIO()
-        # It looks the same as PNG and takes a sixth of the time.
-        self.image.save(buffer, "jpeg", quality=95, subsampling=0)
-        data = base64.b64encode(buffer.getvalue()).decode()
+        data = base64.b64encode(self.to_jpeg()).decode()
         return (
             f'<img src="data:image/jpeg;base64,{data}" alt="{html.escape(self.alt)}" '
             f'width="{self.image.width}" height="{self.image.height}" '

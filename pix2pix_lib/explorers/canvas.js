@@ -7,7 +7,6 @@ const TOOLS = { 'fine brush': 3, brush: 7, 'broad brush': 15, rectangle: 0, fill
 
 const clip = (value, low, high) => Math.min(Math.max(value, low), high);
 const percent = share => `${100 * share}%`;
-let panels = 0;
 
 /** Make an element with these properties; those with a dash are attributes. */
 function make(tag, properties = {}, ...children) {
@@ -96,7 +95,7 @@ class Panel {
   constructor(model, root) {
     root.classList.add('p2p-live');
     root.dataset.lmSuppressShortcuts = 'true'; // JupyterLab's keys are not meant here
-    this.id = `p2p-${++panels}`;
+    this.id = `p2p-${Math.random().toString(36).slice(2)}`; // each widget has a copy of this file
     this.link = new Link(model, words => this.warn(words));
     this.controls = new Map();
     this.drawings = new Map();

@@ -13,8 +13,6 @@ import textwrap
 from IPython import get_ipython
 from IPython.display import display
 
-from ..plots import alt_metadata, encode_png, png_bundle
-
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TEXT_WIDTH = 100  # characters: JupyterLab breaks longer lines of plain text within words
 # A live panel hides the two outputs before it. Without a kernel, JupyterLab shows an error of bare
@@ -38,9 +36,8 @@ def show(explorer) -> None:
     view = explorer.view
     words = textwrap.fill(f"({NOTE}) {view.alt}", TEXT_WIDTH)
     if "google.colab" not in sys.modules:
-        display(
-            png_bundle(encode_png(view.image), view.alt), metadata=alt_metadata(view.alt), raw=True
-        )
+        picture = {"image/jpeg": view.to_jpeg(), "text/plain": textwrap.fill(view.alt, TEXT_WIDTH)}
+        display(picture, metadata={"image/jpeg": {"alt": view.alt}}, raw=True)
         note = f'<p class="p2p-note"><em>{html.escape(NOTE)}</em></p>{STYLE}'
         display({"text/html": note, "text/plain": NOTE}, raw=True)
     model = {"version_major": 2, "version_minor": 0, "model_id": explorer.panel.model_id}

@@ -29,7 +29,7 @@ from jupyter_pages import PATIENCE, Lab, new_page, open_notebook, run_all, stop_
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("pix2pix_lib", "notebooks", "data/sample", "data/weights", "requirements.txt",
-          "pyproject.toml")  # fmt: skip
+          "pyproject.toml", "course_setup.py")  # fmt: skip
 # Many containers refuse Chromium's sandbox, and the pages are our own.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
          "--disable-sync"]  # fmt: skip
@@ -125,8 +125,9 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 def cells_for_explorers(sources: list[str]) -> list[bool]:
     """Return which code cells to keep: those that make an explorer, and those that they use."""
     trees = [ast.parse(source) for source in sources]
-    kept = [bool(re.search(r"(Explorer|Player|Painter|Designer)\(", source)) for source in sources]
-    kept[0] = True  # the bootstrap cell
+    explorer = re.compile(r"(Explorer|Player|Painter|Designer|Stepper)\(")
+    kept = [bool(explorer.search(source)) for source in sources]
+    kept[0] = True  # the setup cell
     needed: set[str] = set()
     for number in reversed(range(len(sources))):
         names = [node for node in ast.walk(trees[number]) if isinstance(node, ast.Name)]

@@ -137,8 +137,9 @@ class Panel:
         while time.monotonic() < end:
             for panel in self.page.locator(".p2p-live").all():
                 seen.append(panel.locator(".p2p-control label").all_inner_texts())
-                if seen[-1] == labels:
-                    return panel
+                if seen[-1] == labels:  # it gets a name, since others may still appear before it
+                    name = panel.evaluate("panel => panel.dataset.found = Math.random().toString()")
+                    return self.page.locator(f"[data-found='{name}']")
             self.page.wait_for_timeout(100)
         return pytest.fail(f"no panel has the labels {labels}; the last one has {seen[-1:]}")
 

@@ -204,7 +204,7 @@ def test_picture_and_words_stand_before_the_live_panel(shell):
     explorer = Everything()
     explorer._ipython_display_()
     picture, note, live = shell.outputs
-    assert Image.open(io.BytesIO(picture["image/png"])).size == explorer.view.image.size
+    assert Image.open(io.BytesIO(picture["image/jpeg"])).size == explorer.view.image.size
     assert "Run this cell to move it." in note["text/html"] and "<style>" in note["text/html"]
     assert live[shown.WIDGET_VIEW]["model_id"] == explorer.panel.model_id
     words = live["text/plain"].split()
