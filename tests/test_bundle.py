@@ -1,4 +1,4 @@
-"""The bundle, and the bootstrap cell that unpacks it on Colab (simulated, in fresh processes)."""
+"""The bundle, and the setup cell that finds the course or unpacks it on Colab (simulated)."""
 
 import os
 import re
@@ -14,18 +14,24 @@ import pytest
 from nbclient import NotebookClient
 
 from tools import bundle
-from tools.set_address import bootstrap_cell, published_at
+from tools.set_address import published_at, setup_cell
 
 ROOT = Path(__file__).parent.parent
 NAME = "pix2pix-course"
 ADDRESS, TAG = published_at(ROOT)
 COLAB = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+# In a notebook, this runs what follows an exclamation mark.
+SHELL = "import os\nget_ipython = lambda: types.SimpleNamespace(system=os.system)\n"
 REPORT = """
+assert "pix2pix_lib" in sys.modules and COURSE.is_absolute()
 import pix2pix_lib
 print(COURSE.relative_to(Path.cwd()), Path(pix2pix_lib.__file__).parent.relative_to(COURSE))
 print("torch" in sys.modules, sys.path.count(str(COURSE)))
 """
-BUNDLED = f"{NAME}/pix2pix_lib/__init__.py"  # what the smallest bundle must hold
+SETUP = (ROOT / "course_setup.py").read_text(encoding="utf-8")
+# What the smallest course must hold.
+SMALLEST = {"course_setup.py": SETUP, "pix2pix_lib/__init__.py": "# the course\n"}
+BUNDLED = {f"{NAME}/{name}": text for name, text in SMALLEST.items()}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +46,8 @@ def course(tmp_path):
     """A course of a few small files, some of them caches and generated data."""
     root = tmp_path / "course"
     for name in (
-        "README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks/a.py",
-        "data/README.md", "data/sample/train/1.jpg", "pix2pix_lib/__init__.py",
+        "README.md", "LICENSE", "pyproject.toml", "requirements.txt", "course_setup.py",
+        "benchmarks/a.py", "data/README.md", "data/sample/train/1.jpg", "pix2pix_lib/__init__.py",
         "pix2pix_lib/explorers/base.py", "data/facades_128/train/1.png", "data/facades-real/1.png",
         "pix2pix_lib/__pycache__/a.pyc", "pix2pix_lib/facades.py", "data/.facades_128/1.png",
         "data/tour.png", "data/day_night_64/train/1.png",
@@ -64,15 +70,22 @@ def contents(archive):
         return {name: opened.read(name) for name in opened.namelist()}
 
 
-def write_zip(path, names):
+def write_course(folder):
+    for name, text in SMALLEST.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def write_zip(path, *others):
+    """Write the smallest bundle, with other files before what it must hold."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in names:
-            archive.writestr(name, f"# {name}\n" * 50)
+        for name, text in ({name: f"# {name}\n" * 50 for name in others} | BUNDLED).items():
+            archive.writestr(name, text)
 
 
 def run_cell(folder, colab=True, cell=None, address=ADDRESS, tag=TAG):
-    """Run the bootstrap cell in a fresh Python started in `folder`, and print what it found."""
-    code = (COLAB if colab else "") + (cell or bootstrap_cell(address, tag)) + REPORT
+    """Run the setup cell in a fresh Python started in `folder`, and print what it found."""
+    code = (COLAB + SHELL if colab else "") + (cell or setup_cell(address, tag)) + REPORT
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=folder, env=environment,
                           capture_output=True, text=True, timeout=60)  # fmt: skip
@@ -89,9 +102,11 @@ def assert_refused(process, *words):
     assert process.returncode == 1
     assert process.stderr.count("Traceback") == 1
     message = process.stderr.splitlines()[-1]
-    assert message.startswith("RuntimeError: no course from ")
-    remedy = f"upload {NAME}.zip", "`python -m tools.bundle`"
-    assert all(word in message for word in (*words, *remedy))
+    remedy = f"upload {NAME}.zip, made by `python -m tools.bundle`, to the Files pane"
+    assert all(word in message for word in (*words, remedy))
+
+
+NOTHING = "FileNotFoundError: no course here: open this notebook in the course's folder; on Colab"
 
 
 # --- what is in the bundle ------------------------------------------------------------------------
@@ -103,7 +118,7 @@ def test_bundle_of_this_course_is_whole_and_small(real_bundle):
     tracked = [
         "README.md", "LICENSE", "requirements.txt", "pyproject.toml", "data/README.md",
         "benchmarks/weights.py", "data/weights/generator.safetensors", "data/sample/dataset.json",
-        "pix2pix_lib/cli.py",
+        "course_setup.py", "pix2pix_lib/cli.py",
     ]  # fmt: skip
     tracked += [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert {f"{NAME}/{name}" for name in tracked} <= names
@@ -115,9 +130,9 @@ def test_bundle_holds_what_a_learner_needs_and_no_caches_or_generated_data(cours
     (tmp_path / "b.zip").write_bytes(bundle.make_bundle(course))
     packed = contents(tmp_path / "b.zip")
     names = [
-        "LICENSE", "README.md", "benchmarks/a.py", "data/README.md", "data/sample/train/1.jpg",
-        "data/tour.png", "notebooks/00_a.ipynb", "pix2pix_lib/__init__.py",
-        "pix2pix_lib/explorers/base.py", "pix2pix_lib/facades.py",
+        "LICENSE", "README.md", "benchmarks/a.py", "course_setup.py", "data/README.md",
+        "data/sample/train/1.jpg", "data/tour.png", "notebooks/00_a.ipynb",
+        "pix2pix_lib/__init__.py", "pix2pix_lib/explorers/base.py", "pix2pix_lib/facades.py",
         "pyproject.toml", "requirements.txt",
     ]  # fmt: skip
     assert list(packed) == [f"{NAME}/{name}" for name in names]
@@ -192,7 +207,7 @@ def test_full_disk_leaves_the_old_bundle(tmp_path, capsys, monkeypatch):
     assert out.read_text() == "the old bundle" and list(tmp_path.iterdir()) == [out]
 
 
-# --- the bootstrap cell ---------------------------------------------------------------------------
+# --- the setup cell on Colab ----------------------------------------------------------------------
 
 
 def test_uploaded_bundle_is_unpacked_in_seconds(real_bundle, tmp_path):
@@ -210,7 +225,7 @@ def test_uploaded_bundle_is_unpacked_in_seconds(real_bundle, tmp_path):
 def test_bundle_in_drive_is_unpacked_beside_the_drive(tmp_path):
     drive = tmp_path / "drive" / "MyDrive"
     drive.mkdir(parents=True)
-    write_zip(drive / f"{NAME}.zip", [BUNDLED])
+    write_zip(drive / f"{NAME}.zip")
     assert_course_found(run_cell(tmp_path), tmp_path)
     assert [path.name for path in drive.iterdir()] == [f"{NAME}.zip"]
 
@@ -219,34 +234,75 @@ def test_newest_upload_wins_and_any_upload_over_drive(tmp_path):
     (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
     places = [f"{NAME}.zip", f"{NAME} (1).zip", f"drive/MyDrive/{NAME}.zip"]
     for time_of_change, place in enumerate(places):
-        write_zip(tmp_path / place, [BUNDLED, f"{NAME}/{time_of_change}"])
+        write_zip(tmp_path / place, f"{NAME}/{time_of_change}")
         os.utime(tmp_path / place, (time_of_change, time_of_change))
     assert_course_found(run_cell(tmp_path), tmp_path)
     assert (tmp_path / NAME / "1").exists()
 
 
-def test_without_bundle_the_release_is_cloned(tmp_path):
-    here, repository = tmp_path / "here", tmp_path / "repository"
-    here.mkdir()
-    (repository / "pix2pix_lib").mkdir(parents=True)
-    (repository / "pix2pix_lib" / "__init__.py").write_text("# the release\n")
-    git = ["git", "-C", str(repository), "-c", "user.name=T", "-c", "user.email=t@example.org"]
+def test_second_upload_beside_a_cut_off_one_is_taken(tmp_path):
+    (tmp_path / f"{NAME}.zip").write_bytes(b"PK")
+    os.utime(tmp_path / f"{NAME}.zip", (1, 1))
+    write_zip(tmp_path / f"{NAME} (1).zip")
+    assert_course_found(run_cell(tmp_path), tmp_path)
+
+
+@pytest.fixture
+def release(tmp_path):
+    """The address of a repository with a release, v7, an earlier and a later commit."""
+    folder = tmp_path / "repository"
+    write_course(folder)
+    git = ["git", "-C", str(folder), "-c", "user.name=T", "-c", "user.email=t@example.org"]
     subprocess.run([*git, "init", "--quiet"], check=True)
-    for command in (["add", "."], ["commit", "--quiet", "-m", "release"], ["tag", "v7"]):
+    commit = ["commit", "--quiet", "--allow-empty", "-m", "a commit"]
+    for command in (commit, ["add", "."], commit, ["tag", "v7"]):
         subprocess.run([*git, *command], check=True)
-    (repository / "pix2pix_lib" / "__init__.py").write_text("# after the release\n")
+    (folder / "pix2pix_lib" / "__init__.py").write_text("# after the release\n")
     subprocess.run([*git, "commit", "--quiet", "-am", "later"], check=True)
-    clone = ["git", "clone", "--quiet", "--bare", str(repository), str(tmp_path / "bare")]
+    clone = ["git", "clone", "--quiet", "--bare", str(folder), str(tmp_path / "bare")]
     subprocess.run(clone, check=True)
-    assert_course_found(run_cell(here, address=f"file://{tmp_path}/bare", tag="v7"), here)
-    assert (here / NAME / "pix2pix_lib" / "__init__.py").read_text() == "# the release\n"
+    return f"file://{tmp_path}/bare"
 
 
-def test_clone_that_fails_says_why_and_what_to_do(tmp_path):
+@pytest.fixture
+def here(tmp_path):
+    """A folder like Colab's at its start, with nothing of the course."""
+    folder = tmp_path / "content"
+    (folder / "sample_data").mkdir(parents=True)
+    return folder
+
+
+def test_without_bundle_the_release_is_cloned(release, here):
+    assert_course_found(run_cell(here, address=release, tag="v7"), here)
+    assert (here / NAME / "pix2pix_lib" / "__init__.py").read_text() == "# the course\n"
+    history = ["git", "-C", str(here / NAME), "rev-list", "--count", "HEAD"]
+    assert subprocess.run(history, capture_output=True, text=True).stdout == "1\n"
+
+
+def test_clone_that_fails_says_why_and_what_to_do(tmp_path, here):
     address = f"file://{tmp_path}/nowhere"
-    process = run_cell(tmp_path, address=address)
-    assert_refused(process, address, "fatal: ", "to the Files pane and run this again")
-    assert list(tmp_path.iterdir()) == []
+    process = run_cell(here, address=address)
+    assert_refused(process, NOTHING)
+    assert "fatal: " in process.stderr and address.removeprefix("file://") in process.stderr
+    assert [path.name for path in here.iterdir()] == ["sample_data"]
+
+
+@pytest.mark.parametrize("mended", ["connection", "upload"])
+def test_cell_looks_again_after_the_remedy(release, here, tmp_path, mended):
+    """Python remembers folders and zips in which it found nothing."""
+    bundle, away = here / f"{NAME}.zip", tmp_path / "away"
+    write_zip(tmp_path / "whole.zip")
+    (tmp_path / "bare").rename(away)
+    if mended == "upload":
+        bundle.write_bytes(b"PK")
+        mend = f"os.replace({str(tmp_path / 'whole.zip')!r}, {str(bundle)!r})"
+    else:
+        mend = f"os.replace({str(away)!r}, {str(tmp_path / 'bare')!r})"
+    cell = setup_cell(release, "v7")
+    tried = f"try:\n    exec({cell!r})\nexcept FileNotFoundError:\n    {mend}\n"
+    process = run_cell(here, cell=tried + cell)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout == f"{NAME} pix2pix_lib\nFalse 1\n"
 
 
 @pytest.mark.parametrize(
@@ -255,64 +311,105 @@ def test_clone_that_fails_says_why_and_what_to_do(tmp_path):
 def test_bundle_with_a_file_outside_its_folder_is_refused(tmp_path, name):
     here = tmp_path / "a" / "b"
     here.mkdir(parents=True)
-    write_zip(here / f"{NAME}.zip", [BUNDLED, name])
-    assert_refused(run_cell(here), "it holds a file that belongs outside the course's folder")
+    write_zip(here / f"{NAME}.zip", name)
+    outside = "it holds a file that belongs outside the course's folder"
+    assert_refused(run_cell(here), "RuntimeError: no course from ", outside)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{NAME}.zip"]
     assert not (here / NAME).exists()
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "message"),
     [
-        lambda data: data[: len(data) // 2],  # an interrupted upload
-        lambda data: data[:60] + bytes(40) + data[100:],  # in the compressed bytes of one file
-        lambda data: b"",
+        (lambda data: data[: len(data) // 2], NOTHING),  # an interrupted upload
+        (lambda data: b"", NOTHING),
+        # in the compressed bytes of one file
+        (lambda data: data[:60] + bytes(40) + data[100:], f"{NAME}.zip ("),
     ],
-    ids=["cut off", "inside", "empty"],
+    ids=["cut off", "empty", "inside"],
 )
-def test_damaged_bundle_is_refused_and_leaves_nothing(tmp_path, damage):
-    path = tmp_path / f"{NAME}.zip"
-    write_zip(path, [f"{NAME}/{number}" for number in range(3)])
+def test_damaged_bundle_is_refused_and_leaves_nothing(release, here, damage, message):
+    path = here / f"{NAME}.zip"
+    write_zip(path, *(f"{NAME}/{number}" for number in range(3)))
     path.write_bytes(damage(path.read_bytes()))
-    assert_refused(run_cell(tmp_path), f"{NAME}.zip (")
-    assert list(tmp_path.iterdir()) == [path]
+    # The release could be fetched, but is not what was asked for.
+    assert_refused(run_cell(here, address=release, tag="v7"), message)
+    assert {path.name for path in here.iterdir()} == {f"{NAME}.zip", "sample_data"}
 
 
 def test_course_that_is_there_is_used_as_it_is(tmp_path):
-    (tmp_path / NAME / "pix2pix_lib").mkdir(parents=True)
-    (tmp_path / NAME / "pix2pix_lib" / "__init__.py").touch()
+    write_course(tmp_path / NAME)
     (tmp_path / f"{NAME}.zip").write_text("must not be opened")
     assert_course_found(run_cell(tmp_path), tmp_path)
-    twice = bootstrap_cell(ADDRESS, TAG) + "\n" + bootstrap_cell(ADDRESS, TAG)
+    twice = setup_cell(ADDRESS, TAG) + "\n" + setup_cell(ADDRESS, TAG)
     assert_course_found(run_cell(tmp_path, cell=twice), tmp_path)
 
 
-def test_course_is_found_from_its_notebooks_on_any_machine(tmp_path):
-    (tmp_path / NAME / "pix2pix_lib").mkdir(parents=True)
-    (tmp_path / NAME / "notebooks").mkdir()
-    cell = bootstrap_cell(ADDRESS, TAG) + "\nprint(COURSE == here.parent)\nsys.exit()"
-    assert run_cell(tmp_path / NAME / "notebooks", colab=False, cell=cell).stdout == "True\n"
+# --- the setup cell on any machine ----------------------------------------------------------------
 
 
-def test_elsewhere_than_on_colab_nothing_is_unpacked_or_fetched(tmp_path):
-    write_zip(tmp_path / f"{NAME}.zip", [BUNDLED])
+@pytest.mark.parametrize("colab", [False, True])
+@pytest.mark.parametrize("folder", [".", "notebooks", "notebooks/mine", "runs/first"])
+def test_course_is_found_from_its_folders(tmp_path, folder, colab):
+    course = tmp_path / "A course – mine"
+    write_course(course)
+    (course / folder).mkdir(parents=True, exist_ok=True)
+    cell = setup_cell(f"file://{tmp_path}/nowhere", TAG)
+    cell += "\nprint(COURSE, sys.path[0], [e for e in sys.path if e.startswith('.')], sep='\\n')"
+    process = run_cell(course / folder, colab=colab, cell=cell + "\nsys.exit()")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout == f"{course}\n{course}\n[]\n"
+
+
+def test_course_below_the_working_directory_is_found(tmp_path):
+    write_course(tmp_path / NAME)
+    assert_course_found(run_cell(tmp_path, colab=False), tmp_path)
+
+
+def test_outside_the_course_the_error_is_one_line(tmp_path):
     process = run_cell(tmp_path, colab=False)
-    assert process.stderr.splitlines()[-1] == (
-        "FileNotFoundError: no folder pix2pix_lib here or above: "
-        "open this notebook in the course's folder"
-    )
+    assert_refused(process, NOTHING)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_elsewhere_than_on_colab_nothing_is_unpacked(tmp_path):
+    write_zip(tmp_path / f"{NAME}.zip")
+    process = run_cell(tmp_path, colab=False)
+    message = f"FileNotFoundError: unpack {NAME}.zip and open a notebook of its folder"
+    assert process.stderr.splitlines()[-1] == message
     assert [path.name for path in tmp_path.iterdir()] == [f"{NAME}.zip"]
 
 
-def test_notebook_runs_from_an_uploaded_bundle(real_bundle, tmp_path, monkeypatch):
-    here, startup = tmp_path / "content", tmp_path / "startup"
-    here.mkdir()
+# --- notebooks that begin with it -----------------------------------------------------------------
+
+
+def run_notebook(notebook, folder):
+    """Run a notebook in a kernel of this Python that starts in `folder`."""
+    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+    client.execute()  # raises the error of any cell that fails
+
+
+@pytest.fixture
+def colab_kernels(tmp_path, monkeypatch):
+    """Kernels take themselves for Colab's."""
+    startup = tmp_path / "startup"
     startup.mkdir()
-    shutil.copy(real_bundle, here)
     (startup / "sitecustomize.py").write_text(COLAB)  # Python runs this before the kernel
     monkeypatch.setenv("PYTHONPATH", str(startup))
     # the kernel of this Python, not one that the user installed
     monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+
+
+def test_notebook_opened_by_its_badge_fetches_the_release(release, here, colab_kernels):
+    cells = [setup_cell(release, "v7"), "import pix2pix_lib\nprint(COURSE, pix2pix_lib.__file__)"]
+    cells = [nbformat.v4.new_code_cell(source) for source in cells]
+    run_notebook(nbformat.v4.new_notebook(cells=cells), here)
+    printed = [[output.text for output in cell.outputs] for cell in cells]
+    assert printed == [[], [f"{here / NAME} {here / NAME / 'pix2pix_lib' / '__init__.py'}\n"]]
+
+
+def test_notebook_runs_from_an_uploaded_bundle(real_bundle, here, colab_kernels):
+    shutil.copy(real_bundle, here)
     source = contents(real_bundle)[f"{NAME}/notebooks/00_start_here.ipynb"].decode()
     notebook = nbformat.reads(source, as_version=4)
     cell = nbformat.v4.new_code_cell(
@@ -320,8 +417,7 @@ def test_notebook_runs_from_an_uploaded_bundle(real_bundle, tmp_path, monkeypatc
         " 'google.colab' in sys.modules)"
     )
     notebook.cells.append(cell)
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(here)}})
-    client.execute()  # raises the error of any cell that fails
+    run_notebook(notebook, here)
     outputs = notebook.cells.pop().outputs  # a line may come in several pieces
     report = "".join(output.text for output in outputs).split()
     assert report == [sys.executable, str(here / NAME), str(here / NAME), "True"]

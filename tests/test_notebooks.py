@@ -100,9 +100,8 @@ def test_no_machine_path_in_cells_or_outputs(path):
 @each_notebook
 def test_every_picture_says_in_words_what_it_shows(path):
     kinds = ("image/png", "image/jpeg")  # JPEG: what an explorer shows where no kernel runs
-    pictures = [
-        (output, kind) for output in outputs(path) for kind in kinds if kind in output.get("data", {})
-    ]
+    found = [(output, kind) for output in outputs(path) for kind in kinds]
+    pictures = [(output, kind) for output, kind in found if kind in output.get("data", {})]
     assert pictures, "a lesson without a figure"
     for picture, kind in pictures:
         alt = picture.metadata[kind]["alt"]

@@ -16,10 +16,10 @@ from pix2pix_lib.files import replacing
 from pix2pix_lib.validation import InputError
 
 ROOT = Path(__file__).parent.parent
-# The name of the file and of the one folder in it; the bootstrap cell looks for both.
+# The name of the file and of the one folder in it; the setup cell looks for both.
 NAME = "pix2pix-course"
-CONTENTS = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "benchmarks", "data",
-            "notebooks", "pix2pix_lib")  # fmt: skip
+CONTENTS = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "course_setup.py",
+            "benchmarks", "data", "notebooks", "pix2pix_lib")  # fmt: skip
 LIMIT = 32_000_000  # bytes, which upload in some seconds
 
 

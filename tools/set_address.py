@@ -1,10 +1,11 @@
-"""Write the course's address, from pyproject.toml, and its release tag into the notebooks.
+"""Write what all notebooks have in common: the badge, links to the neighbours, the setup cell.
 
-    python -m tools.set_address            rewrite badges and bootstrap cells that differ
+    python -m tools.set_address            rewrite the notebooks that differ
     python -m tools.set_address --check    only name those that differ; exit with 1 if any do
 
-The bootstrap cell is tools/bootstrap_cell.py. Everything else in a notebook stays as it is,
-including the outputs.
+The course's address comes from pyproject.toml, the release's tag from the version, the setup cell
+from tools/setup_cell.py, and the links from the titles. Everything else in a notebook stays as it
+is, including the outputs.
 """
 
 import argparse
@@ -20,11 +21,15 @@ from pix2pix_lib.files import replacing
 from pix2pix_lib.validation import InputError
 
 ROOT = Path(__file__).parent.parent
-TEMPLATE = Path(__file__).with_name("bootstrap_cell.py")
+TEMPLATE = Path(__file__).with_name("setup_cell.py")
+# How the first code cell begins, or began before there was course_setup.py.
+SETUP = ("# @title Setup", "# Bootstrap")
 # Colab opens notebooks from GitHub only.
 GITHUB = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)")
 VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 BADGE = re.compile(r"https://colab\.research\.google\.com/github/[^)\s]*")
+LINKS = ("Previous: ", "Next: ")  # below the badge
+TITLE = re.compile(r"# (\d\d \S.*)")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,11 +78,11 @@ def published_at(root: Path) -> tuple[str, str]:
 
 
 def rewritten(path: Path, address: str, tag: str) -> str:
-    """Return a notebook's text with this address and tag in its badge and bootstrap cell.
+    """Return a notebook's text with this address and tag, and with links to its neighbours.
 
     Raises:
         InputError: if the notebook has no badge in its first cell, or its first code cell is not
-            the bootstrap cell.
+            the setup cell, or a neighbour has no title.
     """
     notebook = nbformat.read(path, as_version=4)
     title = notebook.cells[0]
@@ -85,11 +90,12 @@ def rewritten(path: Path, address: str, tag: str) -> str:
     if badges != 1:
         problem = f"the first cell must hold one Colab badge; it holds {badges}"
         raise InputError(f"{path.name}: {problem}")
-    bootstrap = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
-    if bootstrap is None or not bootstrap.source.startswith("# Bootstrap"):
-        problem = "the first code cell must begin with '# Bootstrap'; put one there"
+    title.source = with_links(title.source, links(path))
+    setup = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
+    if setup is None or not setup.source.startswith(SETUP):
+        problem = f"the first code cell must begin with '{SETUP[0]}'; put one there"
         raise InputError(f"{path.name}: {problem}")
-    bootstrap.source = bootstrap_cell(address, tag)
+    setup.source = setup_cell(address, tag)
     return nbformat.writes(notebook) + "\n"
 
 
@@ -99,8 +105,38 @@ def badge_target(name: str, address: str, tag: str) -> str:
     return f"https://colab.research.google.com/github/{repository}/blob/{tag}/notebooks/{name}"
 
 
-def bootstrap_cell(address: str, tag: str) -> str:
-    """Return the bootstrap cell with this address and tag."""
+def with_links(source: str, line: str) -> str:
+    """Return a title cell with this line of links below the badge, in place of any older one."""
+    paragraphs = [part for part in source.split("\n\n") if not part.startswith(LINKS)]
+    badge = next(number for number, part in enumerate(paragraphs) if BADGE.search(part))
+    paragraphs[badge + 1 : badge + 1] = [line] if line else []
+    return "\n\n".join(paragraphs)
+
+
+def links(path: Path) -> str:
+    """Return links to the notebooks before and after this one, or "" if it is the only one."""
+    order = sorted(path.parent.glob("*.ipynb"))
+    here = order.index(path)
+    found = []
+    for word, neighbour in zip(LINKS, (order[here - 1 : here], order[here + 1 : here + 2])):
+        found += [f"{word}[{title_of(path)}]({path.name})" for path in neighbour]
+    return " · ".join(found)
+
+
+def title_of(path: Path) -> str:
+    """Return a notebook's number and title.
+
+    Raises:
+        InputError: if its first cell does not begin with them.
+    """
+    found = TITLE.match(nbformat.read(path, as_version=4).cells[0].source)
+    if not found:
+        raise InputError(f"{path.name}: the first cell must begin with a title, as in '# 01 Pairs'")
+    return found[1]
+
+
+def setup_cell(address: str, tag: str) -> str:
+    """Return the setup cell with this address and tag."""
     template = TEMPLATE.read_text(encoding="utf-8").strip()
     return template.replace("@ADDRESS@", address).replace("@TAG@", tag)
 
