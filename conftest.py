@@ -13,7 +13,7 @@ LONGEST_FIRST = (
     "notebooks/10_cyclegan.ipynb",
     "notebooks/06_training_loop.ipynb",
     "tests/browser/test_sliders.py",
-    "tests/browser/test_canvas.py",
+    "tests/browser/test_pointing.py",
     "tests/test_processes.py",
     "notebooks/05_losses.ipynb",
     "notebooks/03_unet_generator.ipynb",
