@@ -34,3 +34,18 @@ def tiny_pairs() -> TensorDataset:
 def device() -> torch.device:
     """The GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print the latencies that the tests in a browser have recorded, one line for each.
+
+    The hook stands here because the process that prints collects no tests itself.
+    """
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    recorded = [pair for report in reports for pair in report.user_properties]
+    rows = [value for name, value in recorded if name == "latency"]
+    if rows:
+        terminalreporter.section("from key press or mouse to pixels, milliseconds")
+        terminalreporter.write_line(f"{'explorer':<40}{'median':>8}{'95 %':>8}")
+    for explorer, median, high in rows:
+        terminalreporter.write_line(f"{explorer:<40}{median:>8.0f}{high:>8.0f}")

@@ -198,15 +198,3 @@ def stop(server: subprocess.Popen) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-def pytest_terminal_summary(terminalreporter) -> None:
-    """Print the latencies that the tests have recorded, one line per explorer."""
-    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
-    recorded = [pair for report in reports for pair in report.user_properties]
-    rows = [value for name, value in recorded if name == "latency"]
-    if rows:
-        terminalreporter.section("from key press or mouse to pixels, milliseconds")
-        terminalreporter.write_line(f"{'explorer':<40}{'median':>8}{'95 %':>8}")
-    for explorer, median, high in rows:
-        terminalreporter.write_line(f"{explorer:<40}{median:>8.0f}{high:>8.0f}")
