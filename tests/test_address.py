@@ -56,6 +56,7 @@ def test_address_and_tag_get_into_badge_and_cell_and_nothing_else_changes(tmp_pa
     assert f"--branch=v2.1.0 {ADDRESS}" in after.cells[1].source
     assert "@TAG" not in after.cells[1].source and "@ADDRESS" not in after.cells[1].source
     before.cells[0].source, before.cells[1].source = after.cells[0].source, after.cells[1].source
+    before.cells[1].metadata["cellView"] = "form"
     nbformat.write(before, tmp_path / "expected.ipynb")
     assert path.read_bytes() == (tmp_path / "expected.ipynb").read_bytes()
 

@@ -96,6 +96,7 @@ def rewritten(path: Path, address: str, tag: str) -> str:
         problem = f"the first code cell must begin with '{SETUP[0]}'; put one there"
         raise InputError(f"{path.name}: {problem}")
     setup.source = setup_cell(address, tag)
+    setup.metadata["cellView"] = "form"  # Colab shows its title and a button, and hides its code
     return nbformat.writes(notebook) + "\n"
 
 
