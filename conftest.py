@@ -14,6 +14,7 @@ LONGEST_FIRST = (
     "notebooks/06_training_loop.ipynb",
     "tests/browser/test_sliders.py",
     "tests/browser/test_pointing.py",
+    "tests/browser/test_mouse.py",
     "tests/test_processes.py",
     "notebooks/05_losses.ipynb",
     "notebooks/03_unet_generator.ipynb",

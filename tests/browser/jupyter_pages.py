@@ -72,3 +72,15 @@ def run_all(page) -> None:
         });
     }""")
     page.wait_for_function("window.allCellsRan", timeout=1000 * LONGEST_RUN)
+
+
+def wait_for_text(panel, words: str) -> None:
+    """Wait until the sentences of an explorer's panel hold these words."""
+    panel.locator(".p2p-text").filter(has_text=words).wait_for()
+
+
+def place_in(locator, down: float, across: float) -> tuple[float, float]:
+    """Return the (x, y) on the page of a place in an element, given as shares of its sides."""
+    locator.scroll_into_view_if_needed()
+    box = locator.bounding_box()
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]

@@ -5,7 +5,14 @@ import statistics
 
 import nbformat
 import pytest
-from jupyter_pages import new_page, open_notebook, run_all, stop_kernels
+from jupyter_pages import (
+    new_page,
+    open_notebook,
+    place_in,
+    run_all,
+    stop_kernels,
+    wait_for_text,
+)
 
 from pix2pix_lib.explorers.painter import FacadePainter
 from pix2pix_lib.explorers.patches import PatchExplorer
@@ -97,17 +104,6 @@ def painter(opened):
     panel = opened.page.locator(".p2p-live").nth(1)
     panel.scroll_into_view_if_needed()
     return panel
-
-
-def wait_for_text(panel, words: str) -> None:
-    panel.locator(".p2p-text").filter(has_text=words).wait_for()
-
-
-def place_in(locator, down: float, across: float) -> tuple[float, float]:
-    """Return the (x, y) on the page of a place in an element, given as shares of its sides."""
-    locator.scroll_into_view_if_needed()
-    box = locator.bounding_box()
-    return box["x"] + across * box["width"], box["y"] + down * box["height"]
 
 
 def test_pointing_at_a_patch_frames_it_on_both_pictures_and_says_its_numbers(opened, patches):
