@@ -362,6 +362,9 @@ class Figure {
   }
 
   showSpots(spots) {
+    const key = JSON.stringify(spots);
+    if (key === this.spotsKey) return;
+    this.spotsKey = key;
     const buttons = spots.map(({ box: [top, left, bottom, right], values, words, chosen }) => {
       const spot = make('button', { type: 'button', className: 'p2p-spot', tabIndex: -1, 'aria-label': words });
       if (chosen) spot.classList.add('p2p-chosen');
@@ -373,9 +376,7 @@ class Figure {
       spot.onclick = () => this.panel.set(values);
       return spot;
     });
-    const key = JSON.stringify(spots);
-    if (key !== this.spotsKey) this.spots.replaceChildren(...buttons);
-    this.spotsKey = key;
+    this.spots.replaceChildren(...buttons);
   }
 
   frame(kind, row, col) {

@@ -8,6 +8,7 @@ from low to high, and PuOr with white at zero where the sign matters (orange bel
 import copy
 import functools
 import html
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -324,6 +325,15 @@ class Sketch:
 
 def _points(points: Sequence[Point]) -> str:
     return " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
+
+
+def axis_marks(top: float) -> list[float]:
+    """Return at most five round values from 0 to the first one that is not below `top`."""
+    if top <= 0:
+        return [0.0, 0.01]
+    power = 10.0 ** math.floor(math.log10(top / 4))
+    step = next(factor * power for factor in (1, 2, 5, 10) if 4 * factor * power >= top)
+    return [float(f"{step * i:.6g}") for i in range(math.ceil(top / step) + 1)]
 
 
 class Chart:

@@ -3,8 +3,6 @@
 Source: after edges2cats (Hesse 2017), here with the facades of the course.
 """
 
-import functools
-
 import numpy as np
 import torch
 
@@ -12,11 +10,10 @@ from ..devices import device_of
 from ..facades import make_classes, split_seeds
 from ..facades.plans import CLASS_COLOURS, CLASS_NAMES
 from ..images import to_pil
-from ..inference import translate
 from ..receptive_field import receptive_field
 from ..trained import Snapshot, shared_snapshot
-from .base import Drawing, Explorer, Slider, Switch, View
-from .designer import class_shares, label_tensor
+from .base import Drawing, Slider, Switch, View
+from .designer import MapExplorer, class_shares, label_tensor
 from .patches import SCALES, lay_over, map_colours, sigmoid
 from .picture import Picture
 
@@ -26,7 +23,7 @@ FACADES = 8  # to start from
 NAMED = 3  # how many classes the text names, the largest first
 
 
-class FacadePainter(Explorer):
+class FacadePainter(MapExplorer):
     """A label map to paint on, what the generator makes of it, and what the discriminator says.
 
     Controls:
@@ -46,9 +43,9 @@ class FacadePainter(Explorer):
     def __init__(self, snapshot: Snapshot | None = None):
         self.snapshot = shared_snapshot() if snapshot is None else snapshot
         self.field = receptive_field(self.snapshot.discriminator.model)
-        self.fake_b = functools.lru_cache(16)(self._fake_b)
         self.maps = [make_classes(seed, SIZE).tobytes() for seed in split_seeds("val", FACADES)]
         super().__init__(
+            self.snapshot.generator,
             [
                 Slider("facade", "start from facade", 0, FACADES - 1, 0),
                 Switch("judge", "what does D say?"),
@@ -56,7 +53,7 @@ class FacadePainter(Explorer):
                     "classes", "label map", SIZE, CLASS_NAMES, CLASS_COLOURS.tolist(), self.maps[0],
                     group="paint",
                 ),
-            ]
+            ],
         )  # fmt: skip
 
     def set(self, **values) -> View:
@@ -68,7 +65,7 @@ class FacadePainter(Explorer):
 
     def draw(self, facade: int, judge: bool, classes: bytes) -> View:
         painted = np.frombuffer(classes, np.uint8).reshape(SIZE, SIZE)
-        fake_b = self.fake_b(classes)
+        fake_b = self.fake_b(painted)
         numbers = {"shares": class_shares(painted)}
         answer, scale, said = to_pil(fake_b), None, ""
         if judge:
@@ -86,11 +83,6 @@ class FacadePainter(Explorer):
         ]
         alt = f"A label map to paint on, and the generator's picture of it. {text}"
         return View([pictures], text, alt, numbers)
-
-    def _fake_b(self, classes: bytes) -> torch.Tensor:
-        generator = self.snapshot.generator
-        real_a = label_tensor(np.frombuffer(classes, np.uint8).reshape(SIZE, SIZE))[None]
-        return self.run_network(translate, generator, real_a.to(device_of(generator)))[0].cpu()
 
     @torch.no_grad()
     def _logits(self, painted: np.ndarray, fake_b: torch.Tensor) -> np.ndarray:

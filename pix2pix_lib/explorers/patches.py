@@ -24,7 +24,7 @@ from ..trained import PERCENTS, Snapshot, shared_snapshot
 from ..validation import InputError
 from . import drawing
 from .base import Action, Choice, Explorer, Slider, Switch, View
-from .picture import Cells, Picture, Scale, map_cells
+from .picture import Picture, Scale, field_cells, map_cells
 
 REACH = 6.0  # logits beyond this are drawn in the last colour
 MAP_SIDE = 280  # screen pixels of the map in a strip
@@ -140,7 +140,9 @@ class PatchExplorer(Explorer):
         numbers = patch_numbers(logits, self.field, row, col, threshold, tuple(image.shape[1:]))
         colours = map_colours(logits, unit)
         words = cell_words(logits) if logits.size <= WORDS else ()
-        seen = field_cells(self.field, logits.shape, image.shape[1:], (row, col))
+        seen = field_cells(
+            self.field, logits.shape, image.shape[1:], (row, col), margin_of(self.field)
+        )
         cells = map_cells(logits.shape, (row, col), words=words)
         picture = draw_judged(image, self.field, colours if overlay else None)
         seen_box = PixelBox(*numbers["box"])
@@ -294,21 +296,6 @@ def cell_words(logits: np.ndarray) -> list[str]:
         f"probability {probability:.2f}, logit {logit:+.2f}"
         for logit, probability in zip(logits.ravel(), sigmoid(logits).ravel())
     ]
-
-
-def field_cells(
-    field: ReceptiveField, shape: tuple[int, int], size: Sequence[int], chosen: tuple[int, int]
-) -> Cells:
-    """Return what each patch sees, as boxes on the picture that `draw_judged` draws."""
-    margin = margin_of(field)
-    wholes = [side + 2 * margin for side in size]
-    return Cells(
-        shape,
-        start=tuple((margin + field.start) / whole for whole in wholes),
-        step=tuple(field.stride / whole for whole in wholes),
-        size=tuple(field.size / whole for whole in wholes),
-        chosen=chosen,
-    )
 
 
 def margin_of(field: ReceptiveField) -> int:

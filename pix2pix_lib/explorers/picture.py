@@ -9,13 +9,13 @@ import base64
 import functools
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
 from ..plots import VERMILLION, colour_table
-from ..receptive_field import PixelBox
+from ..receptive_field import PixelBox, ReceptiveField
 from .drawing import Sketch, blend, outline, scale_below, widened
 
 SIDE = 256  # screen pixels of the longer side, where nothing else is said
@@ -69,6 +69,31 @@ def map_cells(shape: tuple[int, int], chosen: tuple[int, int], **options) -> Cel
     """Return the boxes of a map that is drawn with one square for each output."""
     step = 1 / shape[0], 1 / shape[1]
     return Cells(shape, (0.0, 0.0), step, step, chosen, **options)
+
+
+def field_cells(
+    field: ReceptiveField,
+    shape: tuple[int, int],
+    size: tuple[int, int],
+    chosen: tuple[int, int],
+    margin: int = 0,
+    **options,
+) -> Cells:
+    """Return what each output sees, as boxes on a picture or a map of this (height, width).
+
+    Args:
+        shape: (rows, columns) of the outputs.
+        margin: pixels that are drawn around the picture.
+    """
+    wholes = [side + 2 * margin for side in size]
+    return Cells(
+        shape,
+        start=tuple((margin + field.start) / whole for whole in wholes),
+        step=tuple(field.stride / whole for whole in wholes),
+        size=tuple(field.size / whole for whole in wholes),
+        chosen=chosen,
+        **options,
+    )
 
 
 @dataclass(frozen=True)
@@ -127,7 +152,7 @@ class Picture:
     scale: Scale | None = None
     cells: Cells | None = None
     spots: Sequence[Spot] = ()
-    axes: Sequence[Axis] = field(default=())
+    axes: Sequence[Axis] = ()
     drawing: str = ""
     file: str = ""
 

@@ -3,7 +3,6 @@
 Source: the film and the losses in data/weights, see `trained`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor
@@ -16,7 +15,8 @@ from ..training import StepRecord
 from ..validation import InputError
 from . import drawing
 from .base import Action, Choice, Explorer, Slider, View
-from .picture import Axis, Picture, Scale
+from .patches import SCALES, map_colours
+from .picture import Axis, Picture
 
 SIDE = 128  # screen pixels of each of the five pictures
 WIDTHS, HEIGHT = (430, 264), 150  # of the two charts
@@ -24,7 +24,6 @@ PAUSE = 250  # milliseconds for which each frame stands while it plays
 ADVERSARIAL = {"loss_d": BLUE, "loss_g_gan": ORANGE}
 PIXELWISE = {"loss_g_l1": GREEN}
 LOSSES = "losses: D, halved (blue); G, adversarial (orange)", "loss: G, L1 (green)"
-STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)  # between the marks of an axis
 
 
 class TrainingPlayer(Explorer):
@@ -154,8 +153,8 @@ def draw_map(logits: Tensor, title: str) -> Picture:
 
     Purple is real, orange generated; where D cannot tell the map is white.
     """
-    colours = drawing.diverging(logits.sigmoid().numpy() - 0.5, 0.5)
-    return Picture(colours, title, SIDE, scale=Scale("PuOr", ("0 fake", "0.5", "1 real")))
+    colours = map_colours(logits.numpy(), "probability")
+    return Picture(colours, title, SIDE, scale=SCALES["probability"])
 
 
 class LossChart:
@@ -176,7 +175,7 @@ class LossChart:
         width: int,
     ):
         curves = {field: [getattr(record, field) for record in history] for field in losses}
-        marks = axis_marks(max(max(values) for values in curves.values()))
+        marks = drawing.axis_marks(max(max(values) for values in curves.values()))
         quarters = [last * i / 4 for i in range(4)]  # the last step's own number would not fit
         self.chart = drawing.Chart(
             width, HEIGHT, (0, last), (0, marks[-1]), quarters, marks, "step"
@@ -194,9 +193,3 @@ class LossChart:
         """Return (share of the chart's width, value) for the values at steps."""
         width = self.chart.size[0]
         return [(self.chart.place(step, 0)[0] / width, value) for step, value in zip(steps, values)]
-
-
-def axis_marks(top: float) -> list[float]:
-    """Return round values from 0 to the first one that is not below `top`, at most five."""
-    step = next((step for step in STEPS if top <= 4 * step), STEPS[-1])
-    return [round(step * i, 2) for i in range(max(1, math.ceil(top / step)) + 1)]

@@ -30,7 +30,7 @@ from ..validation import InputError
 from . import drawing
 from .base import Explorer, Slider, View
 from .drawing import FAINT, Sketch
-from .picture import Cells, Picture, map_cells
+from .picture import Cells, Picture, field_cells, map_cells
 
 SIDE = 220  # screen pixels of the pictures in the upper row
 GRID_SIDE = 90  # screen pixels of a layer's grid
@@ -265,31 +265,6 @@ def shifted(box: PixelBox, down: int, right: int) -> PixelBox:
 def corners(box: PixelBox | None) -> tuple[int, int, int, int] | None:
     """Return (top, left, bottom, right), or None without a box."""
     return box and (box.top, box.left, box.bottom, box.right)
-
-
-def field_cells(
-    field: ReceptiveField,
-    shape: tuple[int, int],
-    size: tuple[int, int],
-    chosen: tuple[int, int],
-    margin: int = 0,
-    **options,
-) -> Cells:
-    """Return what each output sees, as boxes on a picture or a map of this (height, width).
-
-    Args:
-        shape: (rows, columns) of the outputs.
-        margin: pixels that are drawn around the picture.
-    """
-    wholes = [side + 2 * margin for side in size]
-    return Cells(
-        shape,
-        start=tuple((margin + field.start) / whole for whole in wholes),
-        step=tuple(field.stride / whole for whole in wholes),
-        size=tuple(field.size / whole for whole in wholes),
-        chosen=chosen,
-        **options,
-    )
 
 
 def layer_pictures(

@@ -64,9 +64,10 @@ def _forget_earlier_run(explorer) -> None:
     cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
     if cell is None:  # Colab does not tell
         return
-    earlier = [(other, when) for other, when in _shown.get(cell, []) if when != run]
-    for other, _ in earlier:
-        if other is not explorer:
+    kept = []
+    for other, when in _shown.get(cell, []):
+        if when == run:
+            kept.append((other, when))
+        elif other is not explorer:
             other.close()
-    now = [pair for pair in _shown.get(cell, []) if pair[1] == run]
-    _shown[cell] = [*now, (explorer, run)]
+    _shown[cell] = [*kept, (explorer, run)]

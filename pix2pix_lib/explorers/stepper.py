@@ -26,6 +26,8 @@ from ..training import make_trainer
 from ..validation import InputError
 from . import drawing
 from .base import Action, Choice, Explorer, Slider, View
+from .losses import short
+from .patches import SCALES
 from .picture import Picture, Scale
 
 PAIRS, IMAGE_SIZE = 4, 64
@@ -323,7 +325,7 @@ def probabilities(logits: Tensor, objective: str) -> Tensor:
 def draw_map(probabilities: Tensor, title: str) -> Picture:
     """Show D's probabilities (H', W'): purple is real, orange fake, white what D cannot tell."""
     colours = drawing.diverging(probabilities.nan_to_num(0.5).numpy() - 0.5, 0.5)
-    return Picture(colours, title, SIDE, scale=Scale("PuOr", ("0 fake", "0.5", "1 real")))
+    return Picture(colours, title, SIDE, scale=SCALES["probability"])
 
 
 def draw_push(push: Tensor) -> Picture:
@@ -355,7 +357,7 @@ def draw_curves(
     """
     steps = len(next(iter(curves.values())))
     highest = max([level or 0.0, *(max(values, default=0.0) for values in curves.values())])
-    xs, ys = axis_marks(max(steps, 40)), axis_marks(highest or 1.0)
+    xs, ys = drawing.axis_marks(max(steps, 40)), drawing.axis_marks(highest or 1.0)
     # The number of the last mark would not fit.
     chart = drawing.Chart(CHART, height, (0, xs[-1]), (0, ys[-1]), xs[:-1], ys, "step")
     if level is not None:
@@ -366,13 +368,6 @@ def draw_curves(
         means = [float(np.mean(values[block.start : block.stop])) for block in blocks]
         chart.curve([1 + (block[0] + block[-1]) / 2 for block in blocks], means, colour)
     return chart.sketch()
-
-
-def axis_marks(top: float) -> list[float]:
-    """Return at most five round values from 0 to the first one that is not below `top`."""
-    power = 10.0 ** math.floor(math.log10(top / 4))
-    step = next(factor * power for factor in (1, 2, 5, 10) if 4 * factor * power >= top)
-    return [float(f"{step * i:.6g}") for i in range(math.ceil(top / step) + 1)]
 
 
 def stepper_text(numbers: Mapping, learns: str, objective: str, pairs: int) -> str:
@@ -415,8 +410,3 @@ def stepper_alt(facade: int, numbers: Mapping) -> str:
         f"{numbers['real']:.2f}; how hard each pixel of the output is pushed; and the losses of "
         f"all steps as curves."
     )
-
-
-def short(number: float) -> str:
-    """Return a number with three significant digits, large ones in full."""
-    return f"{number:.3g}" if abs(number) < 999.5 else f"{number:,.0f}"

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import Request, urlopen
 
+import nbformat
+
 LONGEST_RUN = 900  # seconds for all cells of a notebook, on two slow cores with other work to do
 PATIENCE = 60_000  # milliseconds for anything else
 
@@ -84,3 +86,14 @@ def place_in(locator, down: float, across: float) -> tuple[float, float]:
     locator.scroll_into_view_if_needed()
     box = locator.bounding_box()
     return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def write_notebook(lab: Lab, name: str, *sources: str) -> Path:
+    """Write a notebook with these cells, behind one that finds the course, and return its file."""
+    setup = "import sys; sys.path.insert(0, '..')"
+    cells = [nbformat.v4.new_code_cell(source) for source in (setup, *sources)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
+    path = lab.project / "notebooks" / f"{name}.ipynb"
+    nbformat.write(notebook, path)
+    return path

@@ -2,7 +2,6 @@
 
 import re
 
-import nbformat
 import pytest
 from jupyter_pages import (
     new_page,
@@ -11,6 +10,7 @@ from jupyter_pages import (
     run_all,
     stop_kernels,
     wait_for_text,
+    write_notebook,
 )
 
 from pix2pix_lib.explorers.losses import LossExplorer
@@ -26,13 +26,11 @@ EXPLORERS = {
 @pytest.fixture(scope="module")
 def page(browser, lab):
     """A page with one panel for each explorer, in this order."""
-    sources = ["import sys; sys.path.insert(0, '..')"] + [
+    sources = (
         f"from pix2pix_lib.explorers.{module} import {name}\n{name}()"
         for module, name in EXPLORERS.items()
-    ]
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    nbformat.write(notebook, lab.project / "notebooks" / "mouse.ipynb")
+    )
+    write_notebook(lab, "mouse", *sources)
     opened = new_page(browser)
     open_notebook(opened.page, lab, "notebooks/mouse.ipynb")
     run_all(opened.page)

@@ -12,12 +12,12 @@ from jupyter_pages import (
     run_all,
     stop_kernels,
     wait_for_text,
+    write_notebook,
 )
 
 from pix2pix_lib.explorers.painter import FacadePainter
 from pix2pix_lib.explorers.patches import PatchExplorer
 
-SETUP = "import sys; sys.path.insert(0, '..')"
 PATCHES = """from pix2pix_lib.explorers.patches import PatchExplorer
 explorer = PatchExplorer()
 explorer"""
@@ -68,15 +68,6 @@ MOVES = """panel => {
     new MutationObserver(() => changes.push(performance.now())).observe(
         picture, {attributes: true, attributeFilter: ['src']});
 }"""
-
-
-def write_notebook(lab, name: str, *sources: str):
-    cells = [nbformat.v4.new_code_cell(source) for source in (SETUP, *sources)]
-    notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "", "language": "python"}
-    path = lab.project / "notebooks" / f"{name}.ipynb"
-    nbformat.write(notebook, path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import ImageColor
 
-from pix2pix_lib.explorers.drawing import FAINT, INK, Chart, Sketch
+from pix2pix_lib.explorers.drawing import FAINT, INK, Chart, Sketch, axis_marks
 from pix2pix_lib.plots import BLUE, GREEN, ORANGE
 
 WHITE = (255, 255, 255)
@@ -266,3 +266,13 @@ def test_placed_sketch_hides_only_what_it_draws_upon(sketch):
     assert sketch.picture().getpixel((62, 27)) == ImageColor.getrgb(BLUE)
     below, above = ElementTree.fromstring(sketch.svg())
     assert below.tag.endswith("rect") and len(above) == 1  # no ground of its own
+
+
+@pytest.mark.parametrize(
+    ("top", "marks"),
+    [(0.33, [0, 0.1, 0.2, 0.3, 0.4]), (2.4, [0, 1, 2, 3]), (0.0, [0, 0.01]), (7, [0, 2, 4, 6, 8]),
+     (40, [0, 10, 20, 30, 40]), (41, [0, 20, 40, 60]), (0.7, [0, 0.2, 0.4, 0.6, 0.8]),
+     (3e9, [0, 1e9, 2e9, 3e9])],
+)  # fmt: skip
+def test_axis_ends_at_the_first_round_value_that_reaches_the_top(top, marks):
+    assert axis_marks(top) == marks

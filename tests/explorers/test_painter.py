@@ -57,9 +57,7 @@ def test_judge_says_what_the_discriminator_gives(painter):
     classes = np.frombuffer(painter.values["classes"], np.uint8).reshape(SIZE, SIZE)
     real_a = label_tensor(classes)[None]
     with torch.no_grad():
-        logits = painter.snapshot.discriminator(
-            real_a, painter.fake_b(painter.values["classes"])[None]
-        )
+        logits = painter.snapshot.discriminator(real_a, painter.fake_b(classes)[None])
     assert view.numbers["probability"] == pytest.approx(float(logits.sigmoid().mean()), abs=1e-6)
     assert f"mean probability of {view.numbers['probability']:.2f}" in view.text
     assert np.asarray(view.rows[0][1].image).shape == np.asarray(plain.image).shape

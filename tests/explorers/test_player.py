@@ -154,14 +154,6 @@ def test_single_press_moves_by_one_frame(explorer):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("top", "marks"),
-    [(0.33, [0, 0.1, 0.2, 0.3, 0.4]), (2.4, [0, 1, 2, 3]), (0.0, [0, 0.01]), (7, [0, 2, 4, 6, 8])],
-)
-def test_axis_reaches_the_highest_loss_in_round_steps(top, marks):
-    assert player.axis_marks(top) == marks
-
-
 def test_patch_map_is_purple_for_real_and_orange_for_generated():
     picture = player.draw_map(torch.tensor([[8.0, -8.0]]), "map")
     assert picture.image.size == (2, 1)  # a pixel for each patch
