@@ -14,9 +14,10 @@ from pathlib import Path
 
 from pix2pix_lib.checkpoints import load_checkpoint, save_checkpoint
 from pix2pix_lib.config import system_config
-from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.data import PairedDataset
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.engine import choose_engine
+from pix2pix_lib.layouts import find_pairs
 from pix2pix_lib.plots import BLUE, ORANGE, new_figure
 from pix2pix_lib.trainer import train_epoch
 from pix2pix_lib.training import Pix2PixTrainer, make_trainer

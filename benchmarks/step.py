@@ -29,10 +29,11 @@ import torch.nn.functional as F
 from pix2pix_lib.config import TrainConfig, system_config
 from pix2pix_lib.costs import matmul_rate, step_flops, synchronize
 from pix2pix_lib.cyclegan import trainer_factory
-from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.data import PairedDataset
 from pix2pix_lib.devices import describe_device
 from pix2pix_lib.engine import DTYPES, Engine, fast_engine
 from pix2pix_lib.facades import write_dataset
+from pix2pix_lib.layouts import find_pairs
 from pix2pix_lib.patchgan import PatchDiscriminator
 from pix2pix_lib.training import make_trainer
 from pix2pix_lib.unet import UNet

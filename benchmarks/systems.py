@@ -19,11 +19,12 @@ from torch import Tensor
 
 from pix2pix_lib.config import TrainConfig, system_config
 from pix2pix_lib.cyclegan import trainer_factory
-from pix2pix_lib.data import Pair, PairedDataset, UnpairedDataset, find_pairs, sides
+from pix2pix_lib.data import PairedDataset, UnpairedDataset
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.engine import choose_engine
 from pix2pix_lib.facades import write_dataset
 from pix2pix_lib.layers import count_parameters
+from pix2pix_lib.layouts import Pair, find_pairs, sides
 from pix2pix_lib.plots import sample_rows, to_png
 from pix2pix_lib.progress import progress_callback
 from pix2pix_lib.systems import SETTINGS

@@ -25,11 +25,12 @@ from pix2pix_lib.checkpoints import (
     save_generator,
 )
 from pix2pix_lib.config import TrainConfig
-from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.data import PairedDataset
 from pix2pix_lib.engine import fast_engine
 from pix2pix_lib.facades import default_dataset, facade_tensors, split_seeds
 from pix2pix_lib.history import write_history
 from pix2pix_lib.inference import translate
+from pix2pix_lib.layouts import find_pairs
 from pix2pix_lib.plots import samples
 from pix2pix_lib.progress import make_bar
 from pix2pix_lib.trained import (

@@ -29,13 +29,14 @@ from pix2pix_lib.checkpoints import (
     save_generator,
 )
 from pix2pix_lib.config import TrainConfig
-from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.data import PairedDataset
 from pix2pix_lib.engine import fast_engine
 from pix2pix_lib.evaluate import load_pairs
 from pix2pix_lib.evaluation import FCNScore, confusion_matrices, fcn_score, pixel_l1
 from pix2pix_lib.facades import default_dataset
 from pix2pix_lib.files import replacing
 from pix2pix_lib.inference import translate
+from pix2pix_lib.layouts import find_pairs
 from pix2pix_lib.progress import make_bar
 from pix2pix_lib.training import make_trainer
 

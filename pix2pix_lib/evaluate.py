@@ -23,7 +23,7 @@ from .checkpoints import load_generator, load_segmenter
 from .cli import CommandParser, run_command
 from .config import TrainConfig
 from .corruptions import BLUR_SIGMA, blur
-from .data import LAYOUTS, PairedDataset, available_splits, find_pairs
+from .data import PairedDataset
 from .devices import pick_device
 from .facades import (
     CLASS_COLOURS,
@@ -33,6 +33,7 @@ from .facades import (
 )
 from .files import lock_folder, replacing
 from .inference import translate
+from .layouts import LAYOUTS, available_splits, find_pairs
 from .progress import make_bar
 from .validation import InputError
 

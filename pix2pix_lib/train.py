@@ -20,20 +20,12 @@ from .checkpoints import check_settings, read_checkpoint, restore, saved_config
 from .cli import CommandParser, run_command
 from .config import TrainConfig, system_config
 from .cyclegan import trainer_factory
-from .data import (
-    LAYOUTS,
-    PairedDataset,
-    UnpairedDataset,
-    available_splits,
-    data_identity,
-    default_load_size,
-    find_pairs,
-    find_unpaired,
-)
+from .data import PairedDataset, UnpairedDataset, data_identity, default_load_size
 from .devices import available_memory, describe_device, is_out_of_memory, pick_device
 from .engine import PRECISIONS, Engine, choose_engine
 from .facades import default_dataset, default_unpaired_dataset
 from .files import generated_data, lock_folder
+from .layouts import LAYOUTS, available_splits, find_pairs, find_unpaired
 from .progress import progress_callback
 from .run_folder import RunFolder
 from .systems import SETTINGS

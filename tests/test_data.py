@@ -20,23 +20,18 @@ from torch.utils.data import DataLoader
 from pix2pix_lib import data, facades
 from pix2pix_lib.data import (
     Jitter,
-    Pair,
     PairedDataset,
-    Side,
     UnpairedDataset,
     apply_jitter,
-    available_splits,
     draw_jitter,
-    find_pairs,
-    find_unpaired,
     pair_size,
     read_pair,
     read_side,
     resize,
-    sides,
 )
 from pix2pix_lib.facades import facade_tensors
 from pix2pix_lib.images import read_image, to_float, to_grey, to_uint8
+from pix2pix_lib.layouts import Pair, Side, available_splits, find_pairs, find_unpaired, sides
 
 INPUT, TARGET = 10, 200  # what blue holds in the two pictures of a pair
 REAL_FACADES = os.environ.get("REAL_FACADES_DIR")

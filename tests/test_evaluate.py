@@ -11,8 +11,9 @@ from PIL import Image
 from pix2pix_lib import evaluate, facades
 from pix2pix_lib.checkpoints import save_generator
 from pix2pix_lib.config import TrainConfig, make_generator
-from pix2pix_lib.data import PairedDataset, find_pairs
+from pix2pix_lib.data import PairedDataset
 from pix2pix_lib.evaluate import facade_classes, main
+from pix2pix_lib.layouts import find_pairs
 
 SMALL = TrainConfig(image_size=32, base_channels=4, depth=3, direction="BtoA")
 

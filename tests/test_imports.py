@@ -13,7 +13,7 @@ LEVELS = [
     ["threads", "validation", "files", "progress", "cli"],
     ["images", "layers", "losses", "receptive_field", "devices", "processes", "randomness"],
     ["facades.plans", "facades.paint", "facades.make", "facades", "facades.__main__"],
-    ["data", "corruptions", "unet", "patchgan", "resnet", "systems", "segmenter"],
+    ["layouts", "data", "corruptions", "unet", "patchgan", "resnet", "systems", "segmenter"],
     ["environment"],
     ["config", "inference", "engine", "costs", "trainer"],
     ["evaluation", "training", "cyclegan", "history", "checkpoints", "export", "trained"],

@@ -13,15 +13,14 @@ from torch import Tensor
 from ..data import (
     DIRECTIONS,
     Jitter,
-    Pair,
     apply_jitter,
     default_load_size,
     draw_jitter,
-    find_pairs,
     read_pair,
     resize,
 )
 from ..images import to_float, to_pil
+from ..layouts import Pair, find_pairs
 from ..plots import ORANGE, PURPLE
 from ..randomness import SeededRandom
 from ..validation import InputError

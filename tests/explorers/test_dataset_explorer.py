@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import ImageColor
 
-from pix2pix_lib.data import Jitter, Pair, PairedDataset, apply_jitter, find_pairs
+from pix2pix_lib.data import Jitter, PairedDataset, apply_jitter
 from pix2pix_lib.explorers.dataset import (
     COLOURS,
     FIELD,
@@ -17,6 +17,7 @@ from pix2pix_lib.explorers.dataset import (
     draw_jitters,
 )
 from pix2pix_lib.images import to_float, to_pil, write_image
+from pix2pix_lib.layouts import Pair, find_pairs
 
 START = {"index": 0, "direction": "BtoA", "seed": 0, "load_size": 143, "flip": True,
          "together": True}  # fmt: skip
