@@ -8,6 +8,7 @@ from .data import DIRECTIONS
 from .layers import NORMS, UPSAMPLINGS
 from .losses import OBJECTIVES, PIXEL_LOSSES
 from .patchgan import PatchDiscriminator
+from .resizing import RESIZES, height_and_width, size_text
 from .resnet import ResNetGenerator
 from .unet import DetailUNet, UNet
 from .validation import InputError, check_choice
@@ -22,12 +23,14 @@ FIXED_BY_SYSTEM = (
     "generator", "depth", "norm", "dropout", "skips", "upsampling", "disc_norm", "disc_layers",
     "conditional", "detail_channels",
 )  # fmt: skip
+SIZES = ("image_size", "load_size")  # a side of a square, or (height, width)
 AT_LEAST_ONE = (
-    "image_size", "base_channels", "disc_channels", "epochs", "batch_size", "blocks",
+    "base_channels", "disc_channels", "epochs", "batch_size", "blocks", "in_channels",
+    "out_channels",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "load_size", "detail_channels", "disc_layers", "lambda_l1", "lambda_gan", "lambda_cycle",
-    "lambda_identity", "pool_size", "seed",
+    "detail_channels", "disc_layers", "lambda_l1", "lambda_gan", "lambda_cycle",
+    "lambda_identity", "pool_size", "freeze_encoder", "seed",
 )  # fmt: skip
 ADDED = {"detail_channels": 0}  # what older versions did that did not know the setting
 RENAMED = {"first": "update_first"}  # settings of older runs and cards, under the name of today
@@ -52,16 +55,27 @@ class TrainConfig:
     system: str = _option(
         "own", "networks and defaults of a study note; own is built from the options below", SYSTEMS
     )
-    image_size: int = _option(128, "side of the square images, in pixels; a multiple of 2^depth")
-    load_size: int = _option(
+    image_size: int | tuple[int, int] = _option(
+        128,
+        "side of the square images in pixels, or WIDTHxHEIGHT, as 320x192; multiples of 2^depth",
+    )
+    load_size: int | tuple[int, int] = _option(
         0,
-        "side before the random crop; 0 means 286/256 of image_size, as in the paper, but "
+        "size before the random crop; 0 means 286/256 of image_size, as in the paper, but "
         "image_size if no data is given: the facades are drawn sharp to the pixel",
+    )
+    resize: str = _option(
+        "stretch",
+        "how images get that size: crop covers it and cuts off the rest, fit goes into it and "
+        "repeats the edges, scale-width takes its width, none crops from the pixels as they are; "
+        "only stretch changes shapes",
+        RESIZES,
     )
     direction: str = _option("BtoA", "which side of a pair is the input", DIRECTIONS)
     flip: bool = _option(True, "mirror half of the training pairs")
-    in_channels: int = _option(3, "channels of the input: 1 (grey) or 3 (RGB)")
-    out_channels: int = _option(3, "channels of the target: 1 (grey) or 3 (RGB)")
+    in_channels: int = _option(3, "channels of the input: 1 (grey), 3 (RGB, or the colours of a "
+                             "label map), N bands, or one for each of N classes")  # fmt: skip
+    out_channels: int = _option(3, "channels of the target, likewise")
 
     generator: str = _option("unet", "kind of the generator", GENERATORS)
     base_channels: int = _option(16, "channels after the generator's first block; the paper has 64")
@@ -116,6 +130,9 @@ class TrainConfig:
     )
 
     epochs: int = _option(5, "passes over the training pairs")
+    freeze_encoder: int = _option(
+        0, "first epochs in which the generator's encoder keeps the weights that it begins with"
+    )
     batch_size: int = _option(1, "pairs in one step; the paper has 1")
     lr: float = _option(
         4e-4, "learning rate of both Adams; it falls after half of the epochs; the paper has 2e-4"
@@ -125,13 +142,28 @@ class TrainConfig:
     seed: int = _option(0, "governs the first weights, the order of the pairs, jitter and dropout")
 
     def __post_init__(self):
+        for name in SIZES:
+            self._check_size(name)
         for option in fields(self):
-            self._check_type(option.name, type(option.default))
+            if option.name not in SIZES:
+                self._check_type(option.name, type(option.default))
             if option.metadata["choices"]:
                 check_choice(option.name, getattr(self, option.name), option.metadata["choices"])
         self._check_ranges()
         self._check_system()
         self._check_losses()
+
+    def _check_size(self, name: str) -> None:
+        """Check a size, and keep a rectangle as a tuple, a square as its side."""
+        value = getattr(self, name)
+        sides = value if isinstance(value, (list, tuple)) else (value, value)
+        if len(sides) != 2 or any(type(side) is not int for side in sides):
+            words = "a whole number, or a height and a width"
+            raise InputError(f"{name} must be {words}; got {value!r}")
+        least = 0 if name == "load_size" else 1
+        self._check(min(sides) >= least, name, "0 or more" if least == 0 else "at least 1")
+        same = sides[0] == sides[1]
+        object.__setattr__(self, name, sides[0] if same else tuple(sides))
 
     def _check_type(self, name: str, kind: type) -> None:
         value = getattr(self, name)
@@ -148,14 +180,14 @@ class TrainConfig:
             self._check(getattr(self, name) >= 0, name, "0 or more")
         for name in ("dropout", "beta1", "beta2"):
             self._check(0 <= getattr(self, name) < 1, name, "in [0, 1)")
-        for name in ("in_channels", "out_channels"):
-            self._check(getattr(self, name) in (1, 3), name, "1 or 3")
         self._check(self.lr > 0, "lr", "positive")
-        enlarged = self.load_size == 0 or self.load_size >= self.image_size
+        loaded = height_and_width(self.load_size or self.image_size)
+        enlarged = all(before >= after for before, after in zip(loaded, self.shape, strict=True))
         self._check(enlarged, "load_size", "0 or at least image_size")
         self._check(2 <= self.depth <= 12, "depth", "from 2 to 12")
-        one_logit = self.disc_layers == 0 or 3 * 2**self.disc_layers <= self.image_size
-        limit = f"smaller for images of {self.image_size} pixels (3 * 2^disc_layers at most)"
+        shortest = min(self.shape)
+        one_logit = self.disc_layers == 0 or 3 * 2**self.disc_layers <= shortest
+        limit = f"smaller for images of {shortest} pixels (3 * 2^disc_layers at most)"
         self._check(one_logit, "disc_layers", limit)
 
     def _check_system(self) -> None:
@@ -174,7 +206,7 @@ class TrainConfig:
         )
         if is_resnet:  # which mirrors its innermost map
             least = 2 * 2**self.depth
-            self._check(self.image_size >= least, "image_size", f"at least {least} here")
+            self._check(min(self.shape) >= least, "image_size", f"at least {least} here")
 
     def _check_losses(self) -> None:
         if self.is_unpaired:
@@ -191,7 +223,14 @@ class TrainConfig:
 
     def _check(self, holds: bool, name: str, expected: str) -> None:
         if not holds:
-            raise InputError(f"{name} must be {expected}; got {getattr(self, name)}")
+            value = getattr(self, name)
+            value = size_text(value) if name in SIZES else value
+            raise InputError(f"{name} must be {expected}; got {value}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        return height_and_width(self.image_size)
 
     @property
     def is_unpaired(self) -> bool:

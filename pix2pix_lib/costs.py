@@ -32,7 +32,7 @@ def step_flops(config: TrainConfig, trainer_factory: Callable) -> int:
         trainer_factory: makes a trainer from (config, device, engine), as `training.make_trainer`.
     """
     trainer = trainer_factory(config, META, Engine("float32"))
-    shape = (config.batch_size, config.in_channels, config.image_size, config.image_size)
+    shape = (config.batch_size, config.in_channels, *config.shape)
     real_a = torch.empty(shape, device=META)
     real_b = real_a[:, :1].expand(-1, config.out_channels, -1, -1)
     return count_flops(lambda: trainer.step(real_a, real_b))

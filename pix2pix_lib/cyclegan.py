@@ -267,8 +267,8 @@ class CycleGANTrainer(Trainer):
         }
 
     def _stack(self, pool: ImagePool, channels: int) -> Tensor:
-        side = self.config.image_size
-        return torch.stack(pool.images) if pool.images else torch.zeros(0, channels, side, side)
+        shape = self.config.shape
+        return torch.stack(pool.images) if pool.images else torch.zeros(0, channels, *shape)
 
     def load_state_dict(self, state: dict) -> None:
         """Take over the state of a trainer with networks of the same shape, whichever its engine.
@@ -282,8 +282,8 @@ class CycleGANTrainer(Trainer):
         self.pool_b.images = self._images_of(state["pool_b"], self.config.out_channels)
 
     def _images_of(self, pool: Tensor, channels: int) -> list[Tensor]:
-        side, size = self.config.image_size, self.config.pool_size
-        if pool.shape[1:] != (channels, side, side) or len(pool) > size:
+        shape = (channels, *self.config.shape)
+        if pool.shape[1:] != shape or len(pool) > self.config.pool_size:
             raise ValueError(f"a pool has the shape {tuple(pool.shape)}")
         return [image.to(self.device) for image in pool]
 

@@ -9,60 +9,54 @@ Source: Isola et al. 2017, appendix 6.2 "Training details" (random jitter).
 """
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import sub
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .images import image_size, read_image, to_float, to_grey
+from .encoding import Encoding, half_width, side_values
+from .images import Source, check_whole, image_size, orientation, read_values
 from .layouts import Pair, Side
+from .resizing import (
+    RESIZES,
+    centre_crop,
+    default_load_size,
+    frame,
+    framed_shape,
+    height_and_width,
+    size_text,
+    transforms,
+)
 from .validation import InputError, check_choice
 
 DIRECTIONS = ("AtoB", "BtoA")
+THREADS = 4  # that read files at once; the disk makes them wait
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+Progress = Callable[[int, int], None]  # called with (done, total)
 
 
-class _Transforms:
-    """torchvision's functional transforms, imported at first use.
-
-    That takes seconds, and `--help` needs none.
-    """
-
-    def __getattr__(self, name: str):
-        from torchvision.transforms.v2 import functional
-
-        return getattr(functional, name)
-
-
-transforms = _Transforms()
-
-
-def data_identity(root: Path, train: Sequence[list], val: Sequence[list]) -> dict[str, str]:
-    """Return what identifies the images of a run, wherever their folder lies.
+def data_digest(root: Path, parts: Sequence[Sequence[Pair | Side]]) -> str:
+    """Return the SHA-256 of the names and sizes of all files in their order, wherever `root` lies.
 
     Args:
-        train, val: lists of `Pair` or `Side`: one of pairs, or one for each domain.
-
-    Returns:
-        `train` and `val`, how many there are in each list, and `digest`, the SHA-256 of the names
-        and sizes of all files in their order.
+        parts: lists of pairs, or of single images.
     """
     digest = hashlib.sha256()
-    for items in (*train, *val):
+    for items in parts:
         for item in items:
             for file in item.files:
                 name = file.relative_to(root).as_posix()
                 digest.update(f"{name} {file.stat().st_size}\n".encode())
         digest.update(b"\n")
-    counts = {"train": train, "val": val}
-    return {
-        **{
-            split: " and ".join(str(len(part)) for part in parts) for split, parts in counts.items()
-        },
-        "digest": digest.hexdigest(),
-    }
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,66 @@ def apply_jitter(image: Tensor, jitter: Jitter, size: tuple[int, int]) -> Tensor
     return transforms.horizontal_flip(image) if jitter.flipped else image
 
 
-class PairedDataset(Dataset):
+class _Images(Dataset):
+    """What paired and unpaired images share: how they are read, sized, jittered and kept."""
+
+    def __init__(
+        self,
+        direction: str,
+        size: int | tuple[int, int] | None,
+        load_size: int | tuple[int, int] | None,
+        jitter: bool,
+        flip: bool,
+        channels: tuple[int, int],
+        encodings: tuple[Encoding, Encoding] | None,
+        resize: str,
+    ):
+        check_choice("direction", direction, DIRECTIONS)
+        check_choice("resize", resize, RESIZES)
+        self.direction, self.jitter, self.flip, self.mode = direction, jitter, flip, resize
+        if encodings:
+            self.encodings = encodings if direction == "AtoB" else encodings[::-1]
+        else:
+            self.encodings = tuple(Encoding(count) for count in channels)
+        self.size = height_and_width(size)
+        if resize == "none" or not jitter:
+            load_size = None if self.size is None else self.size
+        self.load_size = _load_size(self.size, load_size)
+        self.shapes: list = []  # of the images on disk, by item
+        self._cache: list | None = None
+
+    @property
+    def in_memory(self) -> bool:
+        return self._cache is not None
+
+    @property
+    def needed_bytes(self) -> int:
+        """How much memory the images take, as `keep` would hold them."""
+        return sum(
+            math.prod(self._framed(shape)) * encoding.bytes_per_pixel
+            for item in self.shapes
+            for shape, encoding in zip(item, self.encodings, strict=True)
+            if shape
+        )
+
+    def _framed(self, shape: tuple[int, int]) -> tuple[int, int]:
+        return framed_shape(shape, self.load_size, self.mode) if self.load_size else shape
+
+    def _frame(self, image: Tensor, encoding: Encoding) -> Tensor:
+        if self.load_size is None:
+            return image
+        return frame(image, self.load_size, self.mode, nearest=encoding.is_labels)
+
+    def _check_shape(self, file: Path, shape: tuple[int, int], multiple_of: int) -> None:
+        if self.mode == "none" and self.size and min(map(sub, shape, self.size)) < 0:
+            raise InputError(
+                f"{file} is {size_text(shape)}, smaller than the {size_text(self.size)} to learn "
+                "at; give a smaller image size, or another way to resize"
+            )
+        _check_multiple(file, self.size or shape, multiple_of)
+
+
+class PairedDataset(_Images):
     """Pairs as (real_a, real_b), the generator's input and target.
 
     Both are float32 tensors (channels, H, W) in [-1, 1]. With `jitter` both images are enlarged to
@@ -114,11 +167,15 @@ class PairedDataset(Dataset):
             jitter only mirrors).
         load_size: size before the crop; by default 286/256 of `size`, as in the paper.
         flip: False keeps left and right, for pictures where it matters (maps, text).
-        in_channels, out_channels: 1 (grey) or 3 (RGB) for input and target.
+        in_channels, out_channels: of input and target, if `encodings` does not say it: 1 (grey), 3
+            (RGB) or as many bands as the files have.
         multiple_of: reject images whose final size is no multiple of it: 2^depth of the U-Net.
         in_memory: decode and resize each file once, and keep it as uint8.
         device: where pairs kept in memory lie, and are cropped and mirrored; random numbers come
             from the CPU all the same.
+        encodings: what the values of sides A and B mean; by default pictures of 8 bits.
+        resize: one of `resizing.RESIZES`, how an image gets to `load_size`.
+        progress: called with (done, total) as headers are read.
 
     Raises:
         InputError: if an option is out of range, a file is unreadable, the images of a pair differ
@@ -139,51 +196,62 @@ class PairedDataset(Dataset):
         multiple_of: int = 1,
         in_memory: bool = False,
         device: torch.device | str = "cpu",
+        encodings: tuple[Encoding, Encoding] | None = None,
+        resize: str = "stretch",
+        progress: Progress | None = None,
     ):
-        check_choice("direction", direction, DIRECTIONS)
-        self.pairs, self.direction, self.jitter, self.flip = pairs, direction, jitter, flip
-        _check_channels(in_channels, out_channels)
-        self.channels = (in_channels, out_channels)
-        self.size = _height_and_width(size)
-        self.load_size = _load_size(self.size, load_size) if jitter else self.size
-        for pair in pairs:
-            self._check_size(pair, multiple_of)
-        self.in_memory, self._cache = in_memory, None
+        channels = in_channels, out_channels
+        super().__init__(direction, size, load_size, jitter, flip, channels, encodings, resize)
+        self.pairs = pairs
+        shapes = in_parallel(pair_size, pairs, progress)
+        for pair, shape in zip(pairs, shapes, strict=True):
+            self._check_shape(pair.a, shape, multiple_of)
+        self.shapes = [(shape, shape) for shape in shapes]
         if in_memory:
-            self._cache = [tuple(side.to(device) for side in self._read(pair)) for pair in pairs]
+            self.keep(device)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        real_a, real_b = self._cache[index] if self._cache else self._read(self.pairs[index])
+        images = self._cache[index] if self._cache else self._read(self.pairs[index])
+        before = tuple(images[0].shape[1:])
+        after = self.size or before
         if self.jitter:
-            before = tuple(real_a.shape[1:])
-            after = self.size or before
             jitter = draw_jitter(before, after, self.flip)  # one draw for both images
-            real_a, real_b = (
-                apply_jitter(real_a, jitter, after), apply_jitter(real_b, jitter, after)
-            )  # fmt: skip
-        return to_float(real_a), to_float(real_b)
+            images = [apply_jitter(image, jitter, after) for image in images]
+        elif after != before:
+            images = [centre_crop(image, after) for image in images]
+        real_a, real_b = map(Encoding.encode, self.encodings, images)
+        return real_a, real_b
+
+    def keep(self, device: torch.device | str, progress: Progress | None = None) -> None:
+        """Decode and resize each file once, and keep the pairs in a device's memory."""
+
+        def read(pair: Pair) -> tuple[Tensor, Tensor]:
+            return tuple(image.to(device) for image in self._read(pair))
+
+        self._cache = in_parallel(read, self.pairs, progress)
+
+    def check_whole(self, progress: Progress | None = None) -> None:
+        """Check that no file is cut short, before a long training meets it.
+
+        Raises:
+            InputError: naming the first that is.
+        """
+        files = [file for pair in self.pairs for file in pair.files]
+        in_parallel(check_whole, files, progress)
 
     def _read(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        """Return input and target as uint8 at the size from which the crop is taken."""
-        real_a, real_b = read_pair(pair, self.direction, *self.channels)
-        if self.load_size is None:
-            return real_a, real_b
-        return resize(real_a, self.load_size), resize(real_b, self.load_size)
+        """Return input and target at the size from which the crop is taken."""
+        return self.frame_pair(pair.a, pair.b, pair.page)
 
-    def _check_size(self, pair: Pair, multiple_of: int) -> None:
-        height, width = self.size or pair_size(pair)
-        if self.size:
-            pair_size(pair)  # finds unreadable files and unequal halves before the training starts
-        _check_multiple(pair.a, (height, width), multiple_of)
-
-
-def _check_channels(in_channels: int, out_channels: int) -> None:
-    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-        if channels not in (1, 3):
-            raise InputError(f"{name} must be 1 (grey) or 3 (RGB); got {channels}")
+    def frame_pair(
+        self, file_a: Source, file_b: Source | None = None, page: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Read files, or bytes in memory, as input and target from which a crop can be taken."""
+        images = read_sides(file_a, file_b, page, self.direction, self.encodings)
+        return tuple(map(self._frame, images, self.encodings))
 
 
 def _check_multiple(file: Path, size: tuple[int, int], multiple_of: int) -> None:
@@ -195,12 +263,12 @@ def _check_multiple(file: Path, size: tuple[int, int], multiple_of: int) -> None
     height, width = size
     if height % multiple_of or width % multiple_of:
         raise InputError(
-            f"{file}: its size would be {height}x{width}, but the network takes multiples of "
-            f"{multiple_of}; choose such a size, or a generator with a smaller depth"
+            f"{file}: its size would be {size_text(size)} (width x height), but the network takes "
+            f"multiples of {multiple_of}; choose such a size, or a generator with a smaller depth"
         )
 
 
-class UnpairedDataset(Dataset):
+class UnpairedDataset(_Images):
     """Images of two domains as (real_a, real_b) that belong to no pair.
 
     Both are float32 tensors (channels, H, W) in [-1, 1]. An epoch has every image of the larger
@@ -211,8 +279,8 @@ class UnpairedDataset(Dataset):
     Args:
         sides_a, sides_b: what `find_unpaired` returns.
         direction: "AtoB" or "BtoA": which domain is the input's.
-        size, load_size, flip, in_channels, out_channels, multiple_of, in_memory, device: as in
-            `PairedDataset`; here a size is needed.
+        size, load_size, flip, in_channels, out_channels, multiple_of, in_memory, device, encodings,
+            resize, progress: as in `PairedDataset`; here a size is needed.
 
     Raises:
         InputError: as `PairedDataset`, or if a domain has no image.
@@ -233,24 +301,23 @@ class UnpairedDataset(Dataset):
         multiple_of: int = 1,
         in_memory: bool = False,
         device: torch.device | str = "cpu",
+        encodings: tuple[Encoding, Encoding] | None = None,
+        resize: str = "stretch",
+        progress: Progress | None = None,
     ):
-        check_choice("direction", direction, DIRECTIONS)
-        _check_channels(in_channels, out_channels)
+        channels = in_channels, out_channels
+        super().__init__(direction, size, load_size, jitter, flip, channels, encodings, resize)
         self.domains = (sides_a, sides_b) if direction == "AtoB" else (sides_b, sides_a)
         if not all(self.domains):
             raise InputError("expected images of both domains; one of them has none")
-        self.channels, self.jitter, self.flip = (in_channels, out_channels), jitter, flip
-        self.size = _height_and_width(size)
-        self.load_size = _load_size(self.size, load_size) if jitter else self.size
-        for side in [*sides_a, *sides_b]:
-            image_size(side.file)  # finds unreadable files before the training starts
-            _check_multiple(side.file, self.size, multiple_of)
-        self.in_memory, self._cache = in_memory, None
+        shapes = in_parallel(side_size, [*self.domains[0], *self.domains[1]], progress)
+        for side, shape in zip([*self.domains[0], *self.domains[1]], shapes, strict=True):
+            self._check_shape(side.file, shape, multiple_of)
+        first = len(self.domains[0])
+        self.shapes = [(shape, None) for shape in shapes[:first]]
+        self.shapes += [(None, shape) for shape in shapes[first:]]
         if in_memory:
-            self._cache = [
-                [self._read(domain, index).to(device) for index in range(len(self.domains[domain]))]
-                for domain in (0, 1)
-            ]
+            self.keep(device)
 
     def __len__(self) -> int:
         return max(map(len, self.domains))
@@ -263,20 +330,52 @@ class UnpairedDataset(Dataset):
             places[drawn] = int(torch.randint(counts[drawn], ()))
         return self._image(0, places[0]), self._image(1, places[1])
 
+    def keep(self, device: torch.device | str, progress: Progress | None = None) -> None:
+        """Decode and resize each file once, and keep the images in a device's memory."""
+        places = [(d, i) for d, domain in enumerate(self.domains) for i in range(len(domain))]
+        images = in_parallel(lambda place: self._read(*place).to(device), places, progress)
+        first = len(self.domains[0])
+        self._cache = [images[:first], images[first:]]
+
+    def check_whole(self, progress: Progress | None = None) -> None:
+        """Check that no file is cut short, as `PairedDataset.check_whole`."""
+        files = dict.fromkeys(side.file for domain in self.domains for side in domain)
+        in_parallel(check_whole, list(files), progress)
+
     def _image(self, domain: int, index: int) -> Tensor:
         index %= len(self.domains[domain])
         image = self._cache[domain][index] if self._cache else self._read(domain, index)
+        before = tuple(image.shape[1:])
         if self.jitter:
-            image = apply_jitter(
-                image, draw_jitter(self.load_size, self.size, self.flip), self.size
-            )
-        return to_float(image)
+            image = apply_jitter(image, draw_jitter(before, self.size, self.flip), self.size)
+        elif before != self.size:
+            image = centre_crop(image, self.size)
+        return self.encodings[domain].encode(image)
 
     def _read(self, domain: int, index: int) -> Tensor:
-        """Return an image as uint8 at the size from which the crop is taken."""
-        image = read_side(self.domains[domain][index])
-        image = to_grey(image) if self.channels[domain] == 1 else image
-        return resize(image, self.load_size)
+        """Return an image at the size from which the crop is taken."""
+        side, encoding = self.domains[domain][index], self.encodings[domain]
+        values = side_values(side, encoding.reads_numbers)
+        return self._frame(encoding.convert(values, side.file), encoding)
+
+
+def in_parallel(
+    function: Callable[[Item], Result], items: Sequence[Item], progress: Progress | None = None
+) -> list[Result]:
+    """Return the results of a function for all items, in their order; files are read in threads.
+
+    An error, or an interruption, leaves what has not begun undone.
+    """
+    results = []
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        for result in pool.map(function, items):
+            results.append(result)
+            if progress:
+                progress(len(results), len(items))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return results
 
 
 def read_side(side: Side) -> Tensor:
@@ -285,11 +384,7 @@ def read_side(side: Side) -> Tensor:
     Raises:
         InputError: if the file is unreadable, or should hold two images and has an odd width.
     """
-    image = read_image(side.file)
-    if not side.half:
-        return image
-    half = _half_width(Pair(side.file), image.shape[2])
-    return image[:, :, :half] if side.half == "left" else image[:, :, half:]
+    return Encoding().convert(side_values(side), side.file)
 
 
 def read_pair(
@@ -301,18 +396,43 @@ def read_pair(
         InputError: if a file is unreadable, or the two images differ in size, also as halves of one
             file.
     """
-    image_a = read_image(pair.a)
-    if pair.b is None:
-        half = _half_width(pair, image_a.shape[2])
-        image_a, image_b = image_a[:, :, :half], image_a[:, :, half:]
+    encodings = Encoding(in_channels), Encoding(out_channels)
+    return read_sides(pair.a, pair.b, pair.page, direction, encodings)
+
+
+def read_sides(
+    file_a: Source,
+    file_b: Source | None,
+    page: int,
+    direction: str,
+    encodings: tuple[Encoding, Encoding],
+) -> tuple[Tensor, Tensor]:
+    """Read a pair from files, or from bytes in memory, as (input, target) of equal size.
+
+    Args:
+        file_a, file_b: of sides A and B; without `file_b` the first holds both, side by side.
+        page: which image of files with several.
+        encodings: of input and target; what they `convert` to is returned.
+
+    Raises:
+        InputError: as `read_pair`.
+    """
+    flags = [encoding.reads_numbers for encoding in encodings]
+    number_a, number_b = flags if direction == "AtoB" else flags[::-1]
+    image_a = read_values(file_a, page, number_a)
+    if file_b is None:
+        both = image_a if number_b == number_a else read_values(file_a, page, number_b)
+        half = half_width(file_a, image_a.shape[2])
+        image_a, image_b = image_a[:, :, :half], both[:, :, half:]
     else:
-        image_b = read_image(pair.b)
-        _check_equal_size(pair, tuple(image_a.shape[1:]), tuple(image_b.shape[1:]))
-    real_a, real_b = (image_a, image_b) if direction == "AtoB" else (image_b, image_a)
-    return (
-        to_grey(real_a) if in_channels == 1 else real_a,
-        to_grey(real_b) if out_channels == 1 else real_b,
-    )
+        image_b = read_values(file_b, page, number_b)
+        _check_equal_size(file_a, file_b, image_a.shape[1:], image_b.shape[1:])
+    sources = (file_a, file_b or file_a)
+    images = (image_a, image_b)
+    if direction == "BtoA":
+        images, sources = images[::-1], sources[::-1]
+    real_a, real_b = map(Encoding.convert, encodings, images, sources)
+    return real_a, real_b
 
 
 def pair_size(pair: Pair) -> tuple[int, int]:
@@ -324,52 +444,38 @@ def pair_size(pair: Pair) -> tuple[int, int]:
     """
     height, width = image_size(pair.a)
     if pair.b is None:
-        return height, _half_width(pair, width)
-    _check_equal_size(pair, (height, width), image_size(pair.b))
+        return height, half_width(pair.a, width)
+    _check_equal_size(pair.a, pair.b, (height, width), image_size(pair.b))
     return height, width
 
 
-def _half_width(pair: Pair, width: int) -> int:
-    if width % 2:
-        raise InputError(
-            f"{pair.a}: expected two images of equal width side by side, but the file is {width} "
-            "pixels wide; paste the pair again, or choose another layout (folders, cmp)"
-        )
-    return width // 2
+def side_size(side: Side) -> tuple[int, int]:
+    """Return (height, width) of one image, or of one half of a file, from the file's header.
 
-
-def _check_equal_size(pair: Pair, size_a: tuple[int, int], size_b: tuple[int, int]) -> None:
-    if size_a != size_b:
-        raise InputError(
-            f"{pair.a} is {size_a[0]}x{size_a[1]} and {pair.b} is {size_b[0]}x{size_b[1]}: the "
-            "images of a pair must have one size; resize one of them"
-        )
-
-
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize (C, H, W) uint8 to (C, *size), smoothly: bicubic with antialiasing.
-
-    This happens before any change of range.
+    Raises:
+        InputError: if the file is unreadable, or should hold two images and has an odd width.
     """
-    from torchvision.transforms.v2 import InterpolationMode
+    height, width = image_size(side.file)
+    return height, half_width(side.file, width) if side.half else width
 
-    return transforms.resize(
-        image, list(size), interpolation=InterpolationMode.BICUBIC, antialias=True
+
+def _check_equal_size(
+    file_a: Source, file_b: Source, size_a: tuple[int, int], size_b: tuple[int, int]
+) -> None:
+    if tuple(size_a) == tuple(size_b):
+        return
+    remedy = "resize one of them"
+    if tuple(size_a) == tuple(size_b)[::-1]:
+        for file in (file_a, file_b):
+            if isinstance(file, Path) and (turn := orientation(file)) > 1:
+                remedy = (
+                    f"the EXIF data of {file.name} turn it (orientation {turn}); save it upright, "
+                    "or without EXIF data if its partner was drawn for the picture as stored"
+                )
+    raise InputError(
+        f"{file_a} is {size_text(size_a)} and {file_b} is {size_text(size_b)}: the images of a pair "
+        f"must have one size (here width x height); {remedy}"
     )
-
-
-def _height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    height, width = (size, size) if isinstance(size, int) else size
-    if height < 1 or width < 1:
-        raise InputError(f"an image size must be positive; got {height}x{width}")
-    return height, width
-
-
-def default_load_size(size: int) -> int:
-    """Return the side from which a crop of this side is taken, in pixels: 286 for 256."""
-    return round(size * 286 / 256)
 
 
 def _load_size(
@@ -384,7 +490,7 @@ def _load_size(
         return None
     if load_size is None:
         return default_load_size(size[0]), default_load_size(size[1])
-    load_height, load_width = _height_and_width(load_size)
+    load_height, load_width = height_and_width(load_size)
     if load_height < size[0] or load_width < size[1]:
         raise InputError(
             f"load_size must be at least size, from which the crop is taken; "

@@ -194,9 +194,8 @@ def _probe(config: TrainConfig, engine: Engine, trainer_factory: Callable) -> fl
     """Return the seconds of one step of the config's networks on random images, on the CPU."""
     with torch.random.fork_rng([]):
         trainer = trainer_factory(config, torch.device("cpu"), engine)
-        shape = config.batch_size, config.image_size, config.image_size
         real_a, real_b = (
-            engine.to_memory_format(torch.rand(shape[0], channels, *shape[1:]) * 2 - 1)
+            engine.to_memory_format(torch.rand(config.batch_size, channels, *config.shape) * 2 - 1)
             for channels in (config.in_channels, config.out_channels)
         )
         return step_seconds(lambda: trainer.step(real_a, real_b))

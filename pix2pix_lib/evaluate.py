@@ -19,12 +19,13 @@ from PIL import Image
 from torch import Tensor
 
 from . import evaluation
-from .checkpoints import load_generator, load_segmenter
+from .checkpoints import load_segmenter
 from .cli import CommandParser, run_command
 from .config import TrainConfig
 from .corruptions import BLUR_SIGMA, blur
 from .data import PairedDataset
 from .devices import pick_device
+from .encoding import Encoding, card_encodings
 from .facades import (
     CLASS_COLOURS,
     colour_to_classes,
@@ -33,7 +34,8 @@ from .facades import (
 )
 from .files import lock_folder, replacing
 from .inference import translate
-from .layouts import LAYOUTS, available_splits, find_pairs
+from .layouts import LAYOUTS, Pair, find_dataset
+from .pretrained import find_weights, load_any_generator
 from .progress import make_bar
 from .validation import InputError
 
@@ -59,19 +61,35 @@ def make_parser() -> CommandParser:
     )
     add = parser.add_argument
     add("--weights", type=Path, required=True, nargs="+", metavar="FILE",
-        help="generator.safetensors, with its card generator.json beside it")  # fmt: skip
+        help="generators: generator.safetensors with its card beside it, a run's folder, a "
+             "checkpoint, or a .pth of pytorch-CycleGAN-and-pix2pix")  # fmt: skip
     add("--data", type=Path, metavar="DIR",
         help="folder with pairs that the generators have not learned from; its test split, else "
         "val, else all of it (default: procedural facades)")  # fmt: skip
     add("--layout", choices=LAYOUTS, default="auto", help="how the pairs lie on disk")
+    for side in "ab":
+        add(f"--{side}", metavar="TEXT", default="",
+            help=f"a piece of the path of every image of side {side.upper()}")  # fmt: skip
     add("--count", type=int, default=100, metavar="N",
         help="the most pairs to measure (default: 100)")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR",
         help="folder for scores.csv, scores.json and report.html")  # fmt: skip
     add("--seeds", type=int, default=2, metavar="S",
         help="pictures of each input, with other dropout (default: 2)")  # fmt: skip
+    add("--direction", choices=("AtoB", "BtoA"), default="",
+        help="which generator of a CycleGAN's checkpoint or folder")  # fmt: skip
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 ...")
     return parser
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A generator to measure, and what the values of its inputs and targets mean."""
+
+    generator: torch.nn.Module
+    config: TrainConfig
+    input: Encoding
+    target: Encoding
 
 
 @dataclass(frozen=True)
@@ -79,11 +97,13 @@ class HeldOut:
     """The pairs that are measured.
 
     Args:
-        inputs, truth: (N, C, H, W) in [-1, 1].
+        inputs: (N, C, H, W) in [-1, 1], as the generators get them.
+        shown, truth: inputs and targets as grey or RGB, in [-1, 1].
         classes: what the label maps ask for, (N, H, W); None if the inputs are something else.
     """
 
     inputs: Tensor
+    shown: Tensor
     truth: Tensor
     classes: Tensor | None
 
@@ -109,9 +129,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(f"--{name} must be at least {least}; got {getattr(arguments, name)}")
     device = pick_device(arguments.device)
     with lock_folder(arguments.out):
-        generators = load_generators(arguments.weights, device)
-        config = common_config(generators)
-        pairs = load_pairs(arguments.data, arguments.layout, arguments.count, config)
+        generators = load_generators(arguments.weights, device, arguments.direction)
+        pairs = load_pairs(arguments, common_ground(generators))
         made = make_pictures(generators, pairs.inputs, arguments.seeds, device)
         judge = Judge(pairs)
         table = {name: judge.scores(variants) for name, variants in made.items()}
@@ -123,70 +142,102 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load_generators(
-    files: list[Path], device: torch.device
-) -> dict[str, tuple[torch.nn.Module, TrainConfig]]:
-    """Return the generators by short names: the file's, or its folder's where files are alike.
+    paths: list[Path], device: torch.device, direction: str = ""
+) -> dict[str, Measured]:
+    """Return the generators by short names: the file's, or its whole path where names are alike.
 
     Raises:
-        InputError: if two of them are the same file.
+        FileNotFoundError, InputError: as `load_any_generator`, or if two are the same file.
     """
-    if len({file.resolve() for file in files}) < len(files):
+    files = [find_weights(path, direction).resolve() for path in paths]
+    if len(set(files)) < len(files):
         raise InputError("--weights names the same file twice")
-    stems = [file.stem for file in files]
-    names = (
-        stems if len(set(stems)) == len(stems) else [str(file.with_suffix("")) for file in files]
-    )
-    return {name: load_generator(file, device) for name, file in zip(names, files)}
+    plain = [path if path.is_dir() else path.with_suffix("") for path in paths]
+    short = [path.name for path in plain]
+    names = short if len(set(short)) == len(short) else [str(path) for path in plain]
+    loaded = {}
+    for name, path in zip(names, paths, strict=True):
+        generator, config, card = load_any_generator(path, device, direction)
+        encodings = card_encodings(card, config.in_channels, config.out_channels)
+        loaded[name] = Measured(generator, config, *encodings)
+    return loaded
 
 
-def common_config(generators: dict[str, tuple[torch.nn.Module, TrainConfig]]) -> TrainConfig:
-    """Return the settings of the first generator, whose pairs all of them must be able to take.
+def common_ground(generators: dict[str, Measured]) -> Measured:
+    """Return the first generator, whose pairs all of them must be able to take.
 
     Raises:
-        InputError: if another one has other channels, another direction or size.
+        InputError: if another one has other channels or values, another direction or size.
     """
-    (first, (_, config)), *others = generators.items()
-    for name, (_, other) in others:
-        for option in ("image_size", "direction", "in_channels", "out_channels"):
-            here, there = getattr(config, option), getattr(other, option)
+    (first, ground), *others = generators.items()
+    for name, other in others:
+        for option in ("image_size", "resize", "direction", "in_channels", "out_channels"):
+            here, there = getattr(ground.config, option), getattr(other.config, option)
             if here != there:
                 raise InputError(
                     f"generators are compared on the same pairs, but {option} is {here} for "
                     f"{first} and {there} for {name}; measure them in two calls"
                 )
-    return config
+        for side in ("input", "target"):
+            if getattr(ground, side) != getattr(other, side):
+                raise InputError(
+                    f"generators are compared on the same pairs, but the {side} of {first} is "
+                    f"{getattr(ground, side).describe()} and that of {name} "
+                    f"{getattr(other, side).describe()}; measure them in two calls"
+                )
+    return ground
 
 
-def load_pairs(data: Path | None, layout: str, count: int, config: TrainConfig) -> HeldOut:
+def load_pairs(arguments: argparse.Namespace, ground: Measured) -> HeldOut:
     """Return the pairs to measure, at the size that the generators were trained at.
 
     Raises:
-        FileNotFoundError, InputError: as `find_pairs` and `PairedDataset`; also if there are fewer
-            than `LEAST` pairs.
+        FileNotFoundError, InputError: as `find_dataset` and `PairedDataset`; also if there are
+            fewer than `LEAST` pairs.
     """
-    size = config.image_size
+    data, count, config = arguments.data, arguments.count, ground.config
     if data is None:
-        seeds = split_seeds("test", count)
-        pairs = [facade_tensors(seed, size) for seed in seeds]
-        if config.direction == "AtoB":
-            pairs = [(photo, label) for label, photo in pairs]
-    else:
-        splits = available_splits(data)
-        split = next((name for name in ("test", "val") if name in splits), None)
-        if split is None and splits:
-            raise InputError(
-                f"{data} has only {', '.join(splits)}; give a folder with pairs that were not "
-                f"trained on, or put some into {data / 'test'}"
-            )
-        pairs = PairedDataset(
-            find_pairs(data, split, layout)[:count], direction=config.direction, size=size,
-            jitter=False, in_channels=config.in_channels, out_channels=config.out_channels,
-        )  # fmt: skip
-        log.info("%d pairs of %s", len(pairs), data / (split or ""))
+        return facade_pairs(count, config)
+    encodings = ground.input, ground.target
+    pairs = PairedDataset(
+        held_out_pairs(arguments)[:count], direction=config.direction, size=config.shape,
+        jitter=False, resize=config.resize,
+        encodings=encodings if config.direction == "AtoB" else encodings[::-1],
+    )  # fmt: skip
     if len(pairs) < LEAST:
         raise InputError(f"{data}: measuring needs at least {LEAST} pairs; there are {len(pairs)}")
     inputs, truth = (torch.stack(side) for side in zip(*pairs, strict=True))
-    return HeldOut(inputs, truth, facade_classes(inputs) if truth.shape[1] == 3 else None)
+    truth = ground.target.as_colours(truth)
+    classes = facade_classes(inputs) if truth.shape[1] == 3 else None
+    return HeldOut(inputs, ground.input.as_colours(inputs), truth, classes)
+
+
+def facade_pairs(count: int, config: TrainConfig) -> HeldOut:
+    """Return so many procedural facades of the test split, at the size of a config."""
+    pairs = [facade_tensors(seed, max(config.shape)) for seed in split_seeds("test", count)]
+    labels, photos = (torch.stack(side) for side in zip(*pairs, strict=True))
+    if config.direction == "AtoB":
+        return HeldOut(photos, photos, labels, None)
+    return HeldOut(labels, labels, photos, facade_classes(labels))
+
+
+def held_out_pairs(arguments: argparse.Namespace) -> list[Pair]:
+    """Return the pairs of the test split, or of val, or all if there are no splits.
+
+    Raises:
+        FileNotFoundError, InputError: as `find_dataset`; also if there is only a train split.
+    """
+    data = arguments.data
+    found = find_dataset(data, arguments.layout, arguments.a, arguments.b)
+    split = next((name for name in ("test", "val", "") if name in found.splits), None)
+    if split is None:
+        raise InputError(
+            f"{data} has only {', '.join(found.splits)}; give a folder with pairs that were not "
+            f"trained on, or put some into {data / 'test'}"
+        )
+    pairs = found.splits[split]
+    log.info("%d pairs of %s (layout %s)", len(pairs), data / split, found.layout)
+    return pairs
 
 
 def facade_classes(inputs: Tensor) -> Tensor | None:
@@ -202,16 +253,20 @@ def facade_classes(inputs: Tensor) -> Tensor | None:
 
 
 def make_pictures(
-    generators: dict, inputs: Tensor, seeds: int, device: torch.device
+    generators: dict[str, Measured], inputs: Tensor, seeds: int, device: torch.device
 ) -> dict[str, Tensor]:
-    """Return what each generator makes of the inputs, with each seed: (seeds, N, C, H, W)."""
+    """Return what each generator makes of the inputs, with each seed: (seeds, N, C, H, W).
+
+    Classes are painted in their colours.
+    """
     made = {}
     with closing(make_bar(len(generators) * seeds * len(inputs), "translating")) as bar:
-        for name, (generator, _) in generators.items():
+        for name, measured in generators.items():
             variants = []
             for seed in range(seeds):
                 for image in inputs:
-                    variants.append(translate(generator, image[None].to(device), seed).cpu())
+                    fake_b = translate(measured.generator, image[None].to(device), seed).cpu()
+                    variants.append(measured.target.as_colours(fake_b))
                     bar.update()
             made[name] = torch.cat(variants).unflatten(0, (seeds, len(inputs)))
     return made
@@ -379,7 +434,7 @@ def make_report(
         parts.append(f"<h2>{html.escape(name)}</h2><p>Input, output, truth and error (bright where "
                      f"they differ); the worst first, by {kind}.</p>")  # fmt: skip
         for index in badness.argsort(descending=True)[:SHOWN].tolist():
-            row = [pairs.inputs[index], images[index], pairs.truth[index]]
+            row = [pairs.shown[index], images[index], pairs.truth[index]]
             row.append((images[index] - pairs.truth[index]).abs() - 1)
             words = f"pair {index + 1}: {badness[index]:.3f}"
             parts.append(f'<figure><img alt="{words}" src="{_embedded(row)}">'

@@ -111,13 +111,10 @@ def read_values(source: Source, page: int = 0, numbers: bool = False) -> np.ndar
             if page:
                 file.seek(page)
             return _read_pillow(file, source, numbers)
-    except InputError as error:
+    except InputError:
         if _suffix(source) not in (".tif", ".tiff"):
             raise
-        try:  # more than four bands, or floats
-            return _read_tiff(source, page)
-        except ValueError:
-            raise error from None
+        return _read_tiff(source, page)  # more than four bands, or floats
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -132,13 +129,10 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         with opened(path) as file:
             return _upright_size(file, path)
-    except InputError as error:
+    except InputError:
         if _suffix(path) not in (".tif", ".tiff"):
             raise
-        try:
-            return _read_tiff(path, 0).shape[1:]
-        except ValueError:
-            raise error from None
+        return _read_tiff(path, 0).shape[1:]
 
 
 def count_pages(path: Path) -> int:

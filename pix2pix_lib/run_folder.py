@@ -5,6 +5,7 @@ else follows from the checkpoint and is written after it, the generators' cards 
 killed in between writes these files again when it goes on.
 """
 
+import copy
 import json
 import logging
 import shutil
@@ -20,13 +21,16 @@ from torch.utils.data import Dataset
 
 from .checkpoints import read_card, save_checkpoint, save_generator
 from .config import TrainConfig, reverse_config
+from .encoding import Encoding
 from .files import replacing
+from .run_data import RunData
 from .trainer import Trainer, losses_of
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 SHOWN = 8  # pairs in each picture of samples
+FIRST_PAIRS = 3  # pairs that show, before a training, what it will learn from
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +47,14 @@ class RunFolder:
     Args:
         path: the folder; its subfolders `samples` and `checkpoints` must be there for writing.
         val_set: the pairs that tell how good the generators are; the first ones are shown.
-        data: what identifies the data of the run, for the checkpoint.
+        data: the images of the run, whose identity the checkpoint keeps.
         keep_every: keep the checkpoint of each epoch that this divides; 0 keeps none.
         board: where TensorBoard's files are written, if they are.
     """
 
     path: Path
     val_set: Dataset | None = None
-    data: dict | None = None
+    data: RunData | None = None
     keep_every: int = 0
     board: "SummaryWriter | None" = None
 
@@ -85,7 +89,8 @@ class RunFolder:
         self.write_results(trainer)
 
     def _save_checkpoint(self, trainer: Trainer) -> None:
-        save_checkpoint(self.checkpoint, trainer, make_folder=False, data=self.data)
+        identity = self.data.identity if self.data else None
+        save_checkpoint(self.checkpoint, trainer, make_folder=False, data=identity)
 
     def write_results(self, trainer: Trainer) -> None:
         """Write samples, curves and generators; the generators' cards vouch for all the rest.
@@ -101,12 +106,38 @@ class RunFolder:
             picture = f"; {self._draw(trainer, error)}"
         metric = trainer.metric_name.lower().replace(" ", "_")
         card = {"epochs": trainer.epoch, metric: round(error, 5)}
+        ways = [asdict(encoding) for encoding in self.data.input_and_target] if self.data else []
         for name, generator in trainer.generators.items():
             backwards = name == "generator_ba"
             config = reverse_config(trainer.config) if backwards else trainer.config
+            card |= dict(zip(("input", "target"), ways[::-1] if backwards else ways))
             file = self.path / f"{name}.safetensors"
             save_generator(file, generator, config, card, make_folder=False)
         log.info("%s: %s %.4f%s", said, trainer.metric_name, error, picture)
+
+    def draw_pairs(self, dataset: Dataset) -> None:
+        """Draw the first pairs of a dataset as the networks see them, before the training."""
+        from .plots import sample_rows
+
+        plain = copy.copy(dataset)
+        plain.jitter = False
+        inputs, targets = first_pairs(plain, FIRST_PAIRS)
+        names = ("input (A)", "target (B)")
+        names = names if dataset.direction == "AtoB" else ("input (B)", "target (A)")
+        shown = dict(zip(names, (inputs, targets), strict=True))
+        _write_figure(self.path / "pairs.png", sample_rows(self._viewable(shown)))
+        log.info("%s shows the first pairs", self.path / "pairs.png")
+
+    def _viewable(self, batches: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return batches as grey or RGB pictures: classes in their colours, bands by the first."""
+        if self.data is None:
+            return batches
+        real_a, real_b = self.data.input_and_target
+
+        def encoding(name: str) -> Encoding:
+            return real_a if name.startswith("input") or name.endswith(" a") else real_b
+
+        return {name: encoding(name).as_colours(batch) for name, batch in batches.items()}
 
     def _keep_checkpoint(self, epoch: int) -> None:
         """Copy the checkpoint of an epoch that is to be kept."""
@@ -119,7 +150,7 @@ class RunFolder:
         """Draw samples, at the end the losses too, and log to TensorBoard; returns the picture."""
         from .plots import loss_curves, sample_rows  # matplotlib: a wrong flag need not wait for it
 
-        shown = trainer.show(*first_pairs(self.val_set))
+        shown = self._viewable(trainer.show(*first_pairs(self.val_set)))
         picture = self.path / "samples" / f"epoch_{trainer.epoch:03d}.png"
         _write_figure(picture, sample_rows(shown))
         if trainer.epoch == trainer.config.epochs and trainer.history:
@@ -162,9 +193,9 @@ def _log_epoch(
     board.flush()
 
 
-def first_pairs(dataset: Dataset) -> tuple[Tensor, Tensor]:
+def first_pairs(dataset: Dataset, most: int = SHOWN) -> tuple[Tensor, Tensor]:
     """Return the first pairs of a dataset as two batches on the CPU, for pictures."""
-    pairs = [dataset[index] for index in range(min(SHOWN, len(dataset)))]
+    pairs = [dataset[index] for index in range(min(most, len(dataset)))]
     return torch.stack([a for a, _ in pairs]).cpu(), torch.stack([b for _, b in pairs]).cpu()
 
 

@@ -18,15 +18,24 @@ from torch.utils.data import Dataset
 from . import processes
 from .checkpoints import check_settings, read_checkpoint, restore, saved_config
 from .cli import CommandParser, run_command
-from .config import TrainConfig, system_config
+from .config import SIZES, TrainConfig, system_config
 from .cyclegan import trainer_factory
-from .data import PairedDataset, UnpairedDataset, data_identity, default_load_size
-from .devices import available_memory, describe_device, is_out_of_memory, pick_device
+from .data import PairedDataset, UnpairedDataset
+from .devices import describe_device, is_out_of_memory, pick_device
+from .encoding import KINDS
 from .engine import PRECISIONS, Engine, choose_engine
-from .facades import default_dataset, default_unpaired_dataset
-from .files import generated_data, lock_folder
-from .layouts import LAYOUTS, available_splits, find_pairs, find_unpaired
-from .progress import progress_callback
+from .files import lock_folder
+from .images import allow_pixels
+from .pretrained import config_for, initialise
+from .resizing import parse_size, size_text
+from .run_data import (
+    RUN_LAYOUTS,
+    DataOptions,
+    find_run_data,
+    open_datasets,
+    options_of,
+    settle_channels,
+)
 from .run_folder import RunFolder
 from .systems import SETTINGS
 from .trainer import Trainer, train_epoch
@@ -43,14 +52,17 @@ class RunOptions:
 
     Args:
         settings: the fields of TrainConfig that were given; the others follow from the run that
-            goes on, or else from the system.
-        data, layout, workers: None if they were not given.
+            goes on, or from the weights to begin with, or else from the system.
+        data: the fields of DataOptions that were given.
+        init_from: weights to begin with, see `pretrained`.
+        workers: None if it was not given.
+        max_megapixels: the largest image that is read; 0 is Pillow's limit.
     """
 
     settings: dict = field(default_factory=dict)
     out: Path = Path("runs/pix2pix")
-    data: Path | None = None
-    layout: str | None = None
+    data: dict = field(default_factory=dict)
+    init_from: Path | None = None
     resume: bool = False
     keep_every: int = 0
     tensorboard: bool = False
@@ -58,6 +70,7 @@ class RunOptions:
     precision: str = "auto"
     compile: bool = False
     workers: int | None = None
+    max_megapixels: int = 0
     debug: bool = False
 
     def __post_init__(self):
@@ -65,6 +78,13 @@ class RunOptions:
             raise InputError(f"keep_every must be 0 or more; got {self.keep_every}")
         if self.workers is not None and self.workers < 0:
             raise InputError(f"workers must be 0 or more; got {self.workers}")
+        if self.resume and self.init_from:
+            raise InputError(
+                "--resume goes on with the weights of --out, and --init-from begins with others; "
+                "give one of them"
+            )
+        if self.max_megapixels < 0:
+            raise InputError(f"max_megapixels must be 0 or more; got {self.max_megapixels}")
         if self.tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise InputError(
                 "--tensorboard needs a package that is not installed: pip install tensorboard"
@@ -92,14 +112,7 @@ def make_parser(system: str = "own") -> CommandParser:
         "night and back.",
     )
     add = parser.add_argument
-    add(
-        "--data",
-        type=Path,
-        metavar="DIR",
-        help="folder with the pairs, split into train and val or not at all; for CycleGAN with "
-        "folders trainA and trainB, or any pairs, which are then taken apart",
-    )
-    add("--layout", choices=LAYOUTS, help="how the pairs lie on disk (default: auto)")
+    _add_data_options(add)
     add(
         "--out",
         type=Path,
@@ -120,6 +133,9 @@ def make_parser(system: str = "own") -> CommandParser:
         metavar="K",
         help="also keep the checkpoint of every K-th epoch (default: 0, only the last one)",
     )
+    add("--init-from", type=Path, metavar="FILE",
+        help="begin with trained weights: generator.safetensors, a run's folder, a checkpoint, or "
+             "a .pth of pytorch-CycleGAN-and-pix2pix; they decide the networks")  # fmt: skip
     add("--tensorboard", action="store_true", help="also write losses and samples for TensorBoard")
     add("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, mps ...")
     add(
@@ -141,6 +157,8 @@ def make_parser(system: str = "own") -> CommandParser:
         default = SETTINGS.get(system, {}).get(option.name, option.default)
         if isinstance(option.default, bool):
             kind = {"action": argparse.BooleanOptionalAction}
+        elif option.name in SIZES:
+            kind = {"type": parse_size, "metavar": "SIZE"}
         else:
             kind = {"type": type(option.default), "choices": option.metadata["choices"]}
         words = f"{option.metadata['help']} (default: {default})"
@@ -148,30 +166,78 @@ def make_parser(system: str = "own") -> CommandParser:
     return parser
 
 
+def _add_data_options(add: Callable) -> None:
+    """Add the flags of DataOptions; those that are not given do not appear in the arguments."""
+    absent = {"default": argparse.SUPPRESS}
+    add("--data", type=Path, metavar="DIR", dest="path", **absent,
+        help="folder with the pairs, split into train and val or not at all; for CycleGAN with "
+             "folders trainA and trainB, or any pairs, which are then taken apart")  # fmt: skip
+    add("--layout", choices=RUN_LAYOUTS, **absent, help="how the pairs lie on disk (default: auto)")
+    for side in "ab":
+        name = side.upper()
+        add(f"--{side}", metavar="TEXT", **absent,
+            help=f"a piece of the path of every image of side {name}, and of no other, as images/ "
+                 "or _mask; both sides or none")  # fmt: skip
+        add(f"--{side}-kind", choices=KINDS, **absent,
+            help=f"what the files of side {name} hold: label maps are resized to the nearest "
+                 "pixel, class numbers get colours (default: auto, by their values)")  # fmt: skip
+        add(f"--{side}-range", type=parse_range, metavar="LOW:HIGH", **absent,
+            help=f"values of side {name} that are black and white, as 0:4095 (default: by the type "
+                 "and a sample)")  # fmt: skip
+    add("--skip-orphans", action="store_true", **absent,
+        help="leave out images without a partner")  # fmt: skip
+    add("--max-pairs", type=int, metavar="N", **absent,
+        help="train on N pairs at most, evenly spread over all (default: 0, all)")  # fmt: skip
+    add("--max-megapixels", type=int, metavar="N", default=0,
+        help="the largest image that is read; larger may be a trap (default: 0, 178)")  # fmt: skip
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Return (low, high) of a text LOW:HIGH.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    low, high = map(float, text.split(":"))
+    return low, high
+
+
 def read_options(arguments: argparse.Namespace) -> RunOptions:
     """Return the options; what argparse has not set was not given."""
     given = vars(arguments)
-    names = {option.name for option in fields(TrainConfig)}
-    settings = {name: value for name, value in given.items() if name in names}
-    return RunOptions(settings, **{k: v for k, v in given.items() if k not in names})
+    settings, data = ({o.name for o in fields(kind)} for kind in (TrainConfig, DataOptions))
+    return RunOptions(
+        {name: value for name, value in given.items() if name in settings},
+        data={name: value for name, value in given.items() if name in data},
+        **{name: value for name, value in given.items() if name not in settings | data},
+    )
 
 
 def run(options: RunOptions) -> int:
     """Train as the options say; returns 0, or 130 if the run was interrupted."""
-    if not options.resume:
-        system_config(**{"system": "own", **options.settings})  # a wrong setting waits for nothing
+    if not options.resume:  # a wrong setting waits for nothing
+        system_config(**{"system": "own", **options.settings})
+    DataOptions(**options.data)
+    if options.max_megapixels:
+        allow_pixels(options.max_megapixels * 1_000_000)
     device = pick_device(options.device)
     with processes.process_group(device), lock(options.out):
         plan = processes.broadcast_from_rank0(lambda: make_plan(options))
-        config = plan.config
+        check_image_size(plan.config)
         if plan.is_finished:
             log.info("nothing left to do: %s holds a finished run of %d epochs; a larger --epochs "
-                     "goes on with it", options.out, config.epochs)  # fmt: skip
+                     "goes on with it", options.out, plan.config.epochs)  # fmt: skip
             return 0
+        saved = (plan.state or {}).get("data")
+        data = processes.broadcast_from_rank0(
+            lambda: find_run_data(plan.data, plan.config, plan.given, saved)
+        )
+        check_data(options.out, plan.state, data.identity)
+        config = plan.config if plan.state else settle_channels(plan.config, data)
         with explain_out_of_memory(lambda: data_advice(config)):
-            train_set, val_set, data = load_datasets(plan.data, plan.layout, config, device)
-        check_data(options.out, plan.state, data)
+            train_set, val_set = open_datasets(data, config, device)
         with explain_out_of_memory(lambda: step_advice(config, device, options.out)):
+            plan = replace(plan, config=config)
             engine = processes.broadcast_from_rank0(lambda: run_engine(options, plan, device))
             workers = options.workers
             if workers is None:
@@ -182,7 +248,11 @@ def run(options: RunOptions) -> int:
                 first = processes.rank() == 0
                 restore(folder.checkpoint, plan.state, trainer, with_history=first)
                 plan.state.clear()  # makes room: the trainer has it all
+            elif options.init_from:
+                log.info("%s", initialise(trainer, options.init_from))
             describe(trainer, train_set, val_set)
+            if trainer.epoch == 0 and options.data:
+                processes.broadcast_from_rank0(lambda: folder.draw_pairs(train_set))
             return train_in_folder(trainer, train_set, folder, options.tensorboard)
 
 
@@ -195,11 +265,15 @@ def lock(out: Path) -> AbstractContextManager:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to do: its settings and data, and the checkpoint's state if it goes on."""
+    """What a run is to do: its settings and data, and the checkpoint's state if it goes on.
+
+    Args:
+        given: the names of settings that do not follow from the images.
+    """
 
     config: TrainConfig
-    data: Path | None
-    layout: str
+    data: DataOptions
+    given: tuple[str, ...] = ()
     state: dict | None = None
     is_finished: bool = False
 
@@ -220,11 +294,13 @@ def make_plan(options: RunOptions) -> Plan:
                 f"{options.out} already holds a run; add --resume to go on with it, "
                 f"or choose another folder with --out"
             )
-        config = system_config(**{"system": "own", **options.settings})
-        if options.data is None and "load_size" not in options.settings:
+        known = config_for(options.init_from) if options.init_from else {}
+        settings = {"system": "own", **known, **options.settings}
+        config = system_config(**settings)
+        if "path" not in options.data and "load_size" not in options.settings:
             # Facades are drawn sharp to the pixel; enlarged, they would not be.
             config = replace(config, load_size=config.image_size)
-        return Plan(config, options.data, options.layout or "auto")
+        return Plan(config, DataOptions(**options.data), tuple(settings))
     state = read_checkpoint(checkpoint)
     config = saved_config(checkpoint, state)
     check_settings(checkpoint, config, options.settings)
@@ -234,11 +310,24 @@ def make_plan(options: RunOptions) -> Plan:
             f"{options.out} holds {state['epoch']} finished epochs, but --epochs is "
             f"{config.epochs}; give a larger number, or another folder with --out"
         )
-    saved = state.get("data") or {}
-    data = options.data or (Path(saved["path"]) if saved.get("path") else None)
-    layout = options.layout or saved.get("layout", "auto")
+    data = options_of(state.get("data") or {}, DataOptions(**options.data), set(options.data))
     finished = state["epoch"] == config.epochs == folder.results_epoch(config)
-    return Plan(config, data, layout, state, finished)
+    return Plan(config, data, (), state, finished)
+
+
+def check_image_size(config: TrainConfig) -> None:
+    """Check that the generator can halve the images as often as it must.
+
+    Raises:
+        InputError: if it cannot, with the nearest size that works.
+    """
+    step = 2**config.depth
+    nearest = tuple(max(1, round(side / step)) * step for side in config.shape)
+    if nearest != config.shape:
+        raise InputError(
+            f"the generator takes sides that are multiples of {step}, but --image-size is "
+            f"{size_text(config.image_size)}; give {size_text(nearest)}, or a smaller --depth"
+        )
 
 
 def check_data(out: Path, state: dict | None, data: dict) -> None:
@@ -343,7 +432,7 @@ def data_advice(config: TrainConfig) -> str:
 
 def step_advice(config: TrainConfig, device: torch.device, out: Path) -> str:
     """Return what to lower, and by how much, if a training step did not fit into memory."""
-    size, batch, channels = config.image_size, config.batch_size, config.base_channels
+    batch, channels = config.batch_size, config.base_channels
     if batch > 1:
         remedies = [f"--batch-size {batch // 2} instead of {batch} (half the activations)"]
     else:
@@ -356,91 +445,24 @@ def step_advice(config: TrainConfig, device: torch.device, out: Path) -> str:
     folder = RunFolder(out)
     begun = folder.results_epoch(config) > 0
     kept = f"; {folder.checkpoint} is kept, so choose another --out" if begun else ""
+    size = size_text(config.shape)
     return (
-        f"batch size {batch} at {size}x{size} did not fit into the memory of {device}; "
+        f"batch size {batch} at {size} did not fit into the memory of {device}; "
         f"give {' or '.join(remedies) or 'another --device'}{kept}"
     )
 
 
 def smaller_images(config: TrainConfig) -> list[str]:
     """Return the flag that halves the images' sides, if the networks can take them."""
-    half = config.image_size // 2
+    half = tuple(side // 2 for side in config.shape)
     try:
-        replace(config, image_size=half)
+        smaller = replace(config, image_size=half, load_size=0)
     except InputError:
         return []
-    words = f"--image-size {half} instead of {config.image_size} (a quarter of the pixels)"
-    return [words] if half % 2**config.depth == 0 else []
-
-
-def load_datasets(
-    data: Path | None, layout: str, config: TrainConfig, device: torch.device
-) -> tuple[Dataset, Dataset, dict]:
-    """Return the images to train on (with jitter), to validate on (without), and their identity.
-
-    They are decoded into the device's memory, or into the CPU's if they would fill more than a
-    quarter of that, or are read from their files at each use. Without `data` the procedural facades
-    are made on first use. A dataset without val (or test) gives up every tenth for validation.
-    """
-    folder = data
-    if data is None:
-        make = default_unpaired_dataset if config.is_unpaired else default_dataset
-        bar = progress_callback("making facades")
-        folder = processes.broadcast_from_rank0(
-            lambda: make(generated_data(), config.image_size, progress=bar)
-        )
-    train, val = split_images(folder, layout, config.is_unpaired)
-    home = memory_for(max(map(len, train)) + max(map(len, val)), config, device)
-    common = {
-        "direction": config.direction,
-        "size": config.image_size,
-        "in_channels": config.in_channels,
-        "out_channels": config.out_channels,
-        "multiple_of": 2**config.depth,
-        "in_memory": home is not None,
-        "device": home or "cpu",
-    }
-    kind = UnpairedDataset if config.is_unpaired else PairedDataset
-    train_set = kind(*train, load_size=config.load_size or None, flip=config.flip, **common)
-    identity = data_identity(folder, train, val)
-    identity |= {"path": str(data.resolve()) if data else "", "layout": layout}
-    return train_set, kind(*val, jitter=False, **common), identity
-
-
-def memory_for(pairs: int, config: TrainConfig, device: torch.device) -> torch.device | None:
-    """Return the device whose memory can keep this many pairs, or None if they stay on disk.
-
-    A value takes a byte, and the pairs at most a quarter of the memory that is available.
-    """
-    side = config.load_size or default_load_size(config.image_size)
-    needed = pairs * (config.in_channels + config.out_channels) * side**2
-    homes = [device, torch.device("cpu")]
-    return next((home for home in homes if needed < available_memory(home) / 4), None)
-
-
-def split_images(
-    data: Path, layout: str, unpaired: bool
-) -> tuple[tuple[list, ...], tuple[list, ...]]:
-    """Return the lists of images for training and for validation: one of pairs, or one a domain.
-
-    The dataset's own splits are taken, or every tenth item is kept back.
-    """
-
-    def find(part: str | None) -> tuple[list, ...]:
-        return find_unpaired(data, part, layout) if unpaired else (find_pairs(data, part, layout),)
-
-    splits = available_splits(data)
-    train = find("train" if "train" in splits else None)
-    for part in ("val", "test"):
-        if part in splits and "train" in splits:
-            return train, find(part)
-    if min(map(len, train)) < 2:
-        what = "image of each domain" if unpaired else "pair"
-        raise InputError(
-            f"{data}: one {what} is not enough, as one is kept back for validation; add more"
-        )
-    kept_back = tuple(part[::10] for part in train)
-    return tuple([v for i, v in enumerate(part) if i % 10] for part in train), kept_back
+    if any(side % 2**config.depth for side in half):
+        return []
+    old, new = size_text(config.image_size), size_text(smaller.image_size)
+    return [f"--image-size {new} instead of {old} (a quarter of the pixels)"]
 
 
 if __name__ == "__main__":

@@ -4,21 +4,23 @@
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from traceback import clear_frames
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset
 
 from . import processes
 from .config import TrainConfig, reverse_config
 from .engine import PLAIN, Engine, GraphedStep
 from .progress import make_bar
 from .randomness import derive_seed
+from .validation import InputError
 
 CHECK_EVERY = 50  # steps between two looks at the losses: reading one makes a GPU wait
 
@@ -106,6 +108,7 @@ class Trainer:
             setattr(self, name, network)
         self._compiled = {name: engine.compile(net) for name, net in self.networks.items()}
         self._wrapped = {name: processes.wrap_ddp(net) for name, net in self._compiled.items()}
+        self._encoder = self._encoder_parameters() if config.freeze_encoder else []
         self.optimizer_g = self._make_adam(self.generators)
         self.optimizer_d = self._make_adam(self.discriminators)
         self.scaler = engine.make_scaler(self.device)
@@ -119,12 +122,21 @@ class Trainer:
     def _example(self, generator: str) -> Tensor:
         """Return a batch like those that a generator will get."""
         config = reverse_config(self.config) if generator == "generator_ba" else self.config
-        side = config.image_size
-        return torch.zeros(config.batch_size, config.in_channels, side, side, device=self.device)
+        shape = config.batch_size, config.in_channels, *config.shape
+        return torch.zeros(shape, device=self.device)
 
     def _can_be_graphed(self) -> bool:
         """Return whether steps can be recorded: gradients must not leave for other processes."""
         return self.engine.graph and not processes.is_distributed()
+
+    def _encoder_parameters(self) -> list[nn.Parameter]:
+        """Return what the generators' encoders learn."""
+        return [
+            parameter
+            for generator in self.generators.values()
+            for part in generator.encoder_parts
+            for parameter in getattr(generator, part).parameters()
+        ]
 
     def _make_adam(self, networks: dict[str, nn.Module]) -> torch.optim.Adam:
         parameters = [p for network in networks.values() for p in network.parameters()]
@@ -144,6 +156,8 @@ class Trainer:
         self._set_learning_rate(learning_rate(self.config, self.epoch))
         for network in self.networks.values():
             network.train()
+        if self._graphed and self._encoder and self.epoch == self.config.freeze_encoder:
+            self._graphed.reset()  # the steps that it has recorded leave the encoder out
         finished, recent = [], []
         for real_a, real_b in self.batches(dataset):
             step = self.steps + len(finished) + len(recent)
@@ -159,26 +173,36 @@ class Trainer:
 
     def batches(self, dataset: Dataset) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield the batches of the next epoch, on the device; its random numbers begin here."""
-        loader, self._loader = self._loader, None
-        if loader is None or loader.dataset.dataset is not dataset:
-            loader = self._make_loader(dataset)
-        loader.sampler.set_epoch(self.epoch)
+        loader = self._epoch_loader(dataset)
         torch.manual_seed(derive_seed(self.config.seed, self.epoch, processes.rank()))
         for batch in loader:
             real_a, real_b = (side.to(self.device, non_blocking=True) for side in batch)
             yield self.engine.to_memory_format(real_a), self.engine.to_memory_format(real_b)
-        self._loader = loader  # an epoch broken off may have lost its workers
+        if isinstance(loader.dataset, SeededDataset):
+            self._loader = loader  # an epoch broken off may have lost its workers
 
-    def _make_loader(self, dataset: Dataset) -> DataLoader:
-        """Return a loader whose worker processes live on from epoch to epoch."""
+    def _epoch_loader(self, dataset: Dataset) -> DataLoader:
+        """Return the loader of the next epoch, which may be that of the last one."""
+        loader, self._loader = self._loader, None
+        if isinstance(dataset, IterableDataset):
+            dataset.set_epoch(self.epoch, self.config.seed, self.config.batch_size)
+            return self._make_loader(dataset)  # whose workers get a copy that knows the epoch
+        if loader is None or loader.dataset.dataset is not dataset:
+            sampler = SeededSampler(dataset, self.config.seed)
+            loader = self._make_loader(
+                SeededDataset(dataset), sampler=sampler, persistent_workers=self.workers > 0
+            )
+        loader.sampler.set_epoch(self.epoch)
+        return loader
+
+    def _make_loader(self, dataset: Dataset, **options) -> DataLoader:
         return DataLoader(
-            SeededDataset(dataset),
+            dataset,
             self.config.batch_size,
-            sampler=SeededSampler(dataset, self.config.seed),
             num_workers=self.workers,
-            persistent_workers=self.workers > 0,
             pin_memory=self.device.type == "cuda" and self.workers > 0,
             generator=torch.Generator(),  # so that it leaves torch's own random numbers alone
+            **options,
         )
 
     def step(self, real_a: Tensor, real_b: Tensor, step: int = 0) -> Record:
@@ -220,6 +244,9 @@ class Trainer:
         """Make one update of the optimiser's parameters."""
         optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # the scaler does nothing except in fp16
+        if optimizer is self.optimizer_g and self.epoch < self.config.freeze_encoder:
+            for parameter in self._encoder:
+                parameter.grad = None  # Adam passes over it, and its averages stay as they are
         self.scaler.step(optimizer)
 
     @contextmanager
@@ -280,7 +307,7 @@ class Trainer:
         """
         for name, network in self.networks.items():
             network.load_state_dict(state[name])
-        _load_moments(self.optimizer_g, state["optimizer_g"])
+        _load_moments(self.optimizer_g, state["optimizer_g"], self._encoder)
         _load_moments(self.optimizer_d, state["optimizer_d"])
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
@@ -298,11 +325,19 @@ class Trainer:
                     group["lr"] = lr
 
 
-def _load_moments(optimizer: torch.optim.Optimizer, saved: dict) -> None:
-    """Load Adam's averages; how the optimiser computes, and the memory format, stay as they are."""
+def _load_moments(
+    optimizer: torch.optim.Optimizer, saved: dict, frozen: Sequence[nn.Parameter] = ()
+) -> None:
+    """Load Adam's averages; how the optimiser computes, and the memory format, stay as they are.
+
+    Args:
+        frozen: parameters that may have none, as they have not learned yet.
+    """
     own = optimizer.state_dict()["param_groups"]
-    count = sum(len(group["params"]) for group in own)
-    if set(saved["state"]) not in (set(), set(range(count))):
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    count, frozen = len(parameters), {id(parameter) for parameter in frozen}
+    learning = {n for n, parameter in enumerate(parameters) if id(parameter) not in frozen}
+    if set(saved["state"]) not in (set(), learning, set(range(count))):
         raise ValueError(f"Adam's averages are not those of {count} parameters")
     optimizer.load_state_dict({"state": saved["state"], "param_groups": own})
     for parameter, state in optimizer.state.items():
@@ -315,17 +350,63 @@ def _load_moments(optimizer: torch.optim.Optimizer, saved: dict) -> None:
 
 
 def train_epoch(trainer: Trainer, dataset: Dataset, shown: bool = True) -> None:
-    """Run one epoch, under a progress bar if it is shown."""
-    if not shown:
-        for _ in trainer.run_epoch(dataset):
-            pass
-        return
-    label = f"epoch {trainer.epoch + 1} of {trainer.config.epochs}"
-    with closing(make_bar(trainer.steps_per_epoch(dataset), label)) as bar:
-        for record in trainer.run_epoch(dataset):
-            bar.update()
-            if record.step % 20 == 0:
-                bar.set_postfix_str(record.summary())
+    """Run one epoch, under a progress bar if it is shown.
+
+    Raises:
+        InputError, OSError: if a file cannot be read, or a process that reads them was killed.
+        FloatingPointError: if a loss is not finite.
+    """
+    with explain_worker_errors():
+        if not shown:
+            for _ in trainer.run_epoch(dataset):
+                pass
+            return
+        label = f"epoch {trainer.epoch + 1} of {trainer.config.epochs}"
+        with closing(make_bar(trainer.steps_per_epoch(dataset), label)) as bar:
+            for record in trainer.run_epoch(dataset):
+                bar.update()
+                if record.step % 20 == 0:
+                    bar.set_postfix_str(record.summary())
+
+
+@contextmanager
+def explain_worker_errors() -> Iterator[None]:
+    """Turn what a DataLoader raises for its workers into errors of one line.
+
+    It raises an error of the worker's type whose text is the worker's traceback. That a worker was
+    killed, it raises wherever this process happens to be.
+    """
+    try:
+        yield
+    except (InputError, OSError, RuntimeError) as error:
+        short = _shorten_worker_error(error)
+        if short is None:
+            raise
+        clear_frames(error.__traceback__)  # whoever keeps the error would keep the workers
+        raise short from error
+
+
+def _shorten_worker_error(error: Exception) -> Exception | None:
+    """Return an error of one line for what a DataLoader says of its workers, else None."""
+    if not isinstance(error, RuntimeError):
+        if not str(error).startswith("Caught "):
+            return None
+        sentence = str(error).rsplit(f"{type(error).__name__}: ", 1)[-1]  # below the traceback
+        return type(error)(sentence.strip())
+    text = f"{error} {error.__cause__}".lower()
+    if "dataloader worker" not in text:
+        return None
+    if "shared memory" in text or "unable to mmap" in text:
+        return OSError(
+            "no shared memory is left for the processes that read the pairs; give --workers 0, or "
+            "a larger /dev/shm (Docker: --shm-size)"
+        )
+    if "killed by signal" in text or "exited unexpectedly" in text:
+        return OSError(
+            "a process that reads the pairs was killed, perhaps for want of memory; give fewer "
+            "--workers"
+        )
+    return None
 
 
 class SeededSampler(DistributedSampler):

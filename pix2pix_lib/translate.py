@@ -4,16 +4,18 @@ import argparse
 import logging
 import sys
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from .checkpoints import load_generator
 from .cli import CommandParser, run_command
+from .config import TrainConfig
 from .devices import describe_device, device_of, is_out_of_memory, pick_device
+from .encoding import Encoding, card_encodings, result_suffix, side_values, write_encoded
 from .export import STAGES, TOLERANCE, check_exportable, export_generator, without_dropout
-from .images import IMAGE_SUFFIXES, read_image, to_float, write_image
+from .images import IMAGE_SUFFIXES, allow_pixels, count_pages
 from .inference import (
     Network,
     smallest_side,
@@ -22,7 +24,10 @@ from .inference import (
     translate_padded,
     translate_tiled,
 )
+from .layouts import LAYOUTS, Side, find_dataset, sides
+from .pretrained import load_any_generator
 from .progress import make_bar
+from .resizing import resize, scaled_shape, size_text
 from .unet import UNet
 from .validation import InputError
 
@@ -44,17 +49,22 @@ def make_parser() -> CommandParser:
     parser = CommandParser(
         prog="python -m pix2pix_lib.translate",
         description="Translate images of any size with a trained generator, or export it. "
-        "photo.jpg becomes photo.png of the same height and width: for the network its right and "
-        "bottom edges are mirrored up to a multiple of 2^depth, then cut off again. Every image is "
-        "read before the first is written.",
+        "photo.jpg becomes photo.png of the same height and width. The network sees it at the "
+        "scale that it has learned at, with the right and bottom edges mirrored up to a multiple "
+        "of 2^depth. Every image is read before the first is written.",
     )
     parser.add_argument(
         "--weights", type=Path, required=True, metavar="FILE",
-        help="generator.safetensors, with its card generator.json beside it",
+        help="generator.safetensors with its card beside it, a run's folder, a checkpoint, or a "
+        ".pth of pytorch-CycleGAN-and-pix2pix",
     )  # fmt: skip
     parser.add_argument(
         "--input", type=Path, metavar="FILE_OR_DIR",
-        help="an image, or a folder of images (its subfolders are left out)",
+        help="an image, or a folder of images; of pairs the input's side is taken",
+    )  # fmt: skip
+    parser.add_argument(
+        "--layout", choices=("auto", "images", *LAYOUTS[1:]), default="auto",
+        help="how pairs lie in the input folder; images takes every file whole (default: auto)",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
@@ -73,6 +83,20 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--seed", type=int, default=0,
         help="governs dropout (default 0); an image does not depend on the others beside it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scale", choices=("training", "native"),
+        help="training (default) scales an image as the training did, and its result back; native "
+        "keeps every pixel, at a scale that the generator may not know (default with --tile)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--direction", choices=("AtoB", "BtoA"), default="",
+        help="which generator of a CycleGAN run's folder, or side of pairs if the weights are a "
+        ".pth",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max-megapixels", type=int, metavar="N", default=0,
+        help="the largest image that is read; larger may be a trap (default: 0, 178)",
     )  # fmt: skip
     parser.add_argument(
         "--tile", type=int, default=0, metavar="SIZE",
@@ -116,18 +140,52 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Translator:
+    """A generator, and how its training treated images.
+
+    Args:
+        input, target: what the values of the images that it reads and writes mean.
+        native: whether images keep their scale.
+    """
+
+    generator: nn.Module
+    config: TrainConfig
+    input: Encoding
+    target: Encoding
+    native: bool
+
+    def shape_of(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Return (height, width) that the generator sees of an image of this (height, width)."""
+        if self.native:
+            return shape
+        return scaled_shape(shape, self.config.shape, self.config.resize)
+
+
 def export_and_translate(arguments: argparse.Namespace, written: list[Path]) -> None:
     """Check all that can be checked, then export and translate; note each result in `written`."""
     check_arguments(arguments)
-    generator, config = load_generator(arguments.weights, pick_device(arguments.device))
-    check_tile(arguments.tile, config.depth)
-    results = plan_results(arguments.input, arguments.out) if arguments.input else {}
+    if arguments.max_megapixels:
+        allow_pixels(arguments.max_megapixels * 1_000_000)
+    translator = load_translator(arguments)
+    check_tile(arguments.tile, translator.config.depth)
+    results = plan_results(arguments, translator) if arguments.input else {}
     check_targets(arguments, results)
-    sizes = read_sizes(list(results), config.in_channels)
+    shapes = read_shapes(list(results), translator.input)
     if arguments.export:
-        export(generator, arguments.export)
+        export(translator.generator, arguments.export)
     if results:
-        translate_files(generator, results, sizes, arguments, written)
+        translate_files(translator, results, shapes, arguments, written)
+
+
+def load_translator(arguments: argparse.Namespace) -> Translator:
+    """Return the generator that the arguments name, and what its card says of its images."""
+    device, direction = pick_device(arguments.device), arguments.direction
+    generator, config, card = load_any_generator(arguments.weights, device, direction)
+    real_a, real_b = card_encodings(card, config.in_channels, config.out_channels)
+    unknown = arguments.tile or "unknown" in card  # as the scale of a .pth is
+    native = (arguments.scale or ("native" if unknown else "training")) == "native"
+    return Translator(generator, config, real_a, real_b, native)
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
@@ -169,8 +227,8 @@ def check_tile(tile: int, depth: int) -> None:
         )
 
 
-def plan_results(source: Path, out: Path) -> dict[Path, Path]:
-    """Return for each image its result: a PNG file of the same name in the folder `out`.
+def plan_results(arguments: argparse.Namespace, translator: Translator) -> dict[Side, Path]:
+    """Return for each image its result: a file of the same name in the folder `--out`.
 
     Nothing is read or written.
 
@@ -179,29 +237,59 @@ def plan_results(source: Path, out: Path) -> dict[Path, Path]:
         InputError: if `out` is the input folder, or two results would have one name. Names that
             differ only in upper and lower case count as one, as on some systems.
     """
+    source, out = arguments.input, arguments.out
     if source.is_dir() and out.exists() and out.samefile(source):
         raise InputError(
             f"--out {out} is the input folder; choose another one, "
             "so that images and results stay apart"
         )
-    results: dict[Path, Path] = {}
-    names: dict[str, Path] = {}
-    for path in find_images(source):
-        name = f"{path.stem}.png"
+    direction = arguments.direction or translator.config.direction
+    results: dict[Side, Path] = {}
+    names: dict[str, Side] = {}
+    for side in find_inputs(source, arguments.layout, direction):
+        page = f"_p{side.page:03d}" if side.page or count_pages(side.file) > 1 else ""
+        name = f"{side.file.stem}{page}{result_suffix(translator.target)}"
         if name.casefold() in names:
             raise InputError(
-                f"{names[name.casefold()]} and {path.name} would both become {name}; "
+                f"{names[name.casefold()].file} and {side.file.name} would both become {name}; "
                 "rename one of them"
             )
-        names[name.casefold()] = path
-        results[path] = out / name
+        names[name.casefold()] = side
+        results[side] = out / name
     return results
 
 
-def find_images(source: Path) -> list[Path]:
-    """Return the image files in a folder, sorted by name.
+def find_inputs(source: Path, layout: str, direction: str) -> list[Side]:
+    """Return the images to translate, sorted by name; of pairs the input's side, which is said.
 
-    If `source` is a file, it is the only one, whatever its ending.
+    If `source` is a file, it is the only one, whatever its ending. Of a file with several images
+    of one size each counts.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder, or no image in it.
+        InputError: if pairs were asked for, and there are none.
+    """
+    if source.is_dir() and layout != "images":
+        try:
+            found = find_dataset(source, layout)
+        except (InputError, FileNotFoundError):
+            if layout != "auto":
+                raise
+        else:
+            if len(found.splits) > 1:
+                parts = " or ".join(str(source / split) for split in found.splits)
+                raise InputError(f"{source} holds several splits of pairs; give one: {parts}")
+            (pairs,) = found.splits.values()
+            log.info("%s holds pairs (layout %s): side %s is translated; --layout images takes "
+                     "every file whole", source, found.layout, direction[0])  # fmt: skip
+            return sides(pairs)[0 if direction == "AtoB" else 1]
+    return [
+        Side(path, page=page) for path in find_images(source) for page in range(count_pages(path))
+    ]
+
+
+def find_images(source: Path) -> list[Path]:
+    """Return the image files in a folder, sorted by name; or the only one, if it is a file.
 
     Raises:
         FileNotFoundError: if there is no such file or folder, or no image in it.
@@ -218,13 +306,13 @@ def find_images(source: Path) -> list[Path]:
     files = [path for path in files if not path.name.startswith(".")]
     if not files:
         raise FileNotFoundError(
-            f"{source}: no images in this folder; expected files that end in "
-            f"{', '.join(IMAGE_SUFFIXES)} (subfolders are left out)"
+            f"{source}: no images in this folder; expected files that end in .jpg, .png, .tif or "
+            f"another of {len(IMAGE_SUFFIXES)} endings (subfolders are left out)"
         )
     return files
 
 
-def check_targets(arguments: argparse.Namespace, results: dict[Path, Path]) -> None:
+def check_targets(arguments: argparse.Namespace, results: dict[Side, Path]) -> None:
     """Check that no file to be written would replace another one.
 
     Raises:
@@ -238,7 +326,11 @@ def check_targets(arguments: argparse.Namespace, results: dict[Path, Path]) -> N
     targets = [*results.values(), *([exported] if exported else [])]
     sources = {
         path.resolve()
-        for path in [*results, arguments.weights, arguments.weights.with_suffix(".json")]
+        for path in [
+            *(side.file for side in results),
+            arguments.weights,
+            arguments.weights.with_suffix(".json"),
+        ]
     }
     for target in targets:
         if target.is_dir():
@@ -257,21 +349,23 @@ def check_targets(arguments: argparse.Namespace, results: dict[Path, Path]) -> N
             )
 
 
-def read_sizes(paths: list[Path], channels: int) -> list[tuple[int, int]]:
+def read_shapes(inputs: list[Side], encoding: Encoding) -> list[tuple[int, int]]:
     """Return (height, width) of each image, from its pixels.
 
-    A damaged file is thus found now, and not hours later.
+    A damaged file, or one with other values than those of the training, is thus found now, and not
+    hours later.
 
     Raises:
-        InputError: if a file cannot be read as an image.
+        InputError: if a file cannot be read as an image of the input's side.
     """
-    sizes = []
-    with closing(make_bar(len(paths), "reading")) if len(paths) > 1 else nullcontext() as bar:
-        for path in paths:
-            sizes.append(tuple(read_image(path, channels).shape[1:]))
+    shapes = []
+    with closing(make_bar(len(inputs), "reading")) if len(inputs) > 1 else nullcontext() as bar:
+        for side in inputs:
+            image = encoding.convert(side_values(side, encoding.reads_numbers), side.file)
+            shapes.append(tuple(image.shape[1:]))
             if bar:
                 bar.update()
-    return sizes
+    return shapes
 
 
 def export(generator: UNet, path: Path) -> None:
@@ -287,9 +381,9 @@ def export(generator: UNet, path: Path) -> None:
 
 
 def translate_files(
-    generator: UNet,
-    results: dict[Path, Path],
-    sizes: list[tuple[int, int]],
+    translator: Translator,
+    results: dict[Side, Path],
+    shapes: list[tuple[int, int]],
     arguments: argparse.Namespace,
     written: list[Path],
 ) -> None:
@@ -298,14 +392,17 @@ def translate_files(
     Raises:
         InputError: if memory runs out, with the tile that may fit.
     """
+    generator = translator.generator
     if arguments.dropout == "off":
         generator = without_dropout(generator)
     tile, step = arguments.tile, 2**generator.depth
     overlap = tile // 4 if arguments.overlap is None else arguments.overlap
     device = device_of(generator)
+    notice_scale(translator, shapes)
+    seen = [translator.shape_of(shape) for shape in shapes]
     passes = sum(
         len(tile_starts(h, tile, overlap)) * len(tile_starts(w, tile, overlap)) if tile else 1
-        for h, w in sizes
+        for h, w in seen
     )
     with closing(make_bar(passes, "translating")) as bar:
 
@@ -314,22 +411,48 @@ def translate_files(
             bar.update()
             return fake_b
 
-        for (source, result), size in zip(results.items(), sizes):
-            real_a = to_float(read_image(source, generator.in_channels))
+        of_any_size = partial(
+            translate_image, network, step=step, tile=tile, overlap=overlap,
+            smallest=smallest_side(generator),
+        )  # fmt: skip
+        for (side, result), shape in zip(results.items(), seen):
             try:
-                fake_b = translate_image(
-                    network, real_a, step, tile, overlap, smallest_side(generator)
-                )
+                fake_b = translate_side(of_any_size, translator, side)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 raise InputError(
-                    f"{source}: memory ran out for {size[0]}x{size[1]} pixels; "
-                    f"{memory_advice(max(size), tile, step)}"
+                    f"{side.file}: memory ran out for {size_text(shape)} pixels; "
+                    f"{memory_advice(max(shape), tile, step)}"
                 ) from error
-            write_image(result, fake_b)
+            write_encoded(result, fake_b, translator.target)
             written.append(result)
     log.info("%s: %d written; %s", arguments.out, len(written), describe_device(device))
+
+
+def translate_side(of_any_size: Network, translator: Translator, side: Side) -> Tensor:
+    """Return what the generator makes of one image, (C, H, W) in [-1, 1] of the image's size."""
+    encoding = translator.input
+    image = encoding.convert(side_values(side, encoding.reads_numbers), side.file)
+    before = tuple(image.shape[1:])
+    image = resize(image, translator.shape_of(before), nearest=encoding.is_labels)
+    return resize(of_any_size(encoding.encode(image)), before)
+
+
+def notice_scale(translator: Translator, shapes: list[tuple[int, int]]) -> None:
+    """Say if images are scaled for the network, or if they should have been."""
+    config = translator.config
+    learned = [scaled_shape(shape, config.shape, config.resize) for shape in shapes]
+    other = next((pair for pair in zip(shapes, learned, strict=True) if pair[0] != pair[1]), None)
+    if other is None:
+        return
+    shape, scaled = map(size_text, other)
+    if translator.native:
+        log.info("%s is translated at its own scale; the generator has learned at a scale at which "
+                 "it is %s", shape, scaled)  # fmt: skip
+    else:
+        log.info("%s is translated at the scale of the training, as %s, and its result scaled "
+                 "back; --scale native keeps every pixel", shape, scaled)  # fmt: skip
 
 
 def translate_image(

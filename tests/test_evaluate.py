@@ -86,7 +86,8 @@ def test_own_pairs_get_the_measures_that_need_no_classes(tmp_path, capsys):
         picture.save(tmp_path / "pairs" / "test" / f"{number}.png")
     config = TrainConfig(image_size=32, base_channels=4, depth=3, in_channels=1, direction="AtoB")
     weights = save(tmp_path / "grey.safetensors", config)
-    call("--weights", weights, "--data", tmp_path / "pairs", "--out", tmp_path / "out")
+    flags = ("--data", tmp_path / "pairs", "--layout", "pairs", "--out", tmp_path / "out")
+    assert call("--weights", weights, *flags) == 0
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert {"L1", "PSNR", "SSIM", "edges"} <= scores["grey"].keys()
     assert not {"pixel accuracy", "kernel distance"} & scores["grey"].keys()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from test_train import ROOT, TINY
 
-from pix2pix_lib import facades, train
+from pix2pix_lib import facades, run_data, train
 from pix2pix_lib.checkpoints import read_checkpoint
 from pix2pix_lib.cli import run_command
 from pix2pix_lib.files import lock_folder
@@ -82,7 +82,7 @@ def test_run_killed_at_random_moments_ends_like_the_uninterrupted_one(data, tmp_
 @needs_fork
 def test_run_killed_before_any_of_its_writes_ends_like_the_uninterrupted_one(data, tmp_path):
     said = kill_runs("writes", data, tmp_path, epochs=1, keep_every=1)
-    assert said.count("\nkill before write") == 12  # 5 before the first epoch, 7 after it
+    assert said.count("\nkill before write") == 13  # 6 before the first epoch, 7 after it
 
 
 def test_leftovers_of_killed_runs_are_removed_and_nothing_else(flags, tmp_path):
@@ -147,7 +147,7 @@ def test_folder_that_cannot_be_written_to_is_found_before_the_data_is_read(
     def fail(*_):
         pytest.fail("time was spent on the data")
 
-    monkeypatch.setattr(train, "load_datasets", fail)
+    monkeypatch.setattr(train, "find_run_data", fail)
     assert train.main([*flags, "--out", str(tmp_path / where)]) == 2
     message = only_line(capsys)
     assert str(tmp_path / where) in message
@@ -210,7 +210,7 @@ def test_full_disk_leaves_the_last_good_files(limit, file, flags, tmp_path):
 @needs_limits
 def test_too_little_memory_is_one_line_that_says_what_to_lower(flags, tmp_path):
     large = "--batch-size 64 --image-size 512 --base-channels 32"
-    process = helper("starved_run.py", "RLIMIT_AS", 300_000_000, *flags, *large.split())
+    process = helper("starved_run.py", "RLIMIT_AS", 1_000_000_000, *flags, *large.split())
     assert process.returncode == 2, process.stderr
     lines = [line for line in process.stderr.splitlines() if line and "%|" not in line]
     assert lines == [
@@ -282,7 +282,7 @@ def test_pairs_that_do_not_fit_into_memory_are_named(flags, capsys, monkeypatch)
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(train, "PairedDataset", fail)
+    monkeypatch.setattr(run_data, "PairedDataset", fail)
     assert train.main(flags) == 2
     assert only_line(capsys) == (
         "error: the pairs did not fit into memory; "

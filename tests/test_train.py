@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pix2pix_lib import facades, systems, train
+from pix2pix_lib import facades, run_data, systems, train
 from pix2pix_lib.checkpoints import load_generator, read_checkpoint, save_checkpoint
 from pix2pix_lib.config import TrainConfig, system_config
 from pix2pix_lib.cyclegan import make_cyclegan
@@ -36,6 +36,12 @@ TINY = [
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "facades"
     return facades.write_dataset(folder, {"train": 12, "val": 3}, 32)
+
+
+def open_data(folder, config, **options):
+    """Return the sets to train on and to validate on, as the command opens them."""
+    found = run_data.find_run_data(run_data.DataOptions(folder, **options), config, ())
+    return run_data.open_datasets(found, config, torch.device("cpu"))
 
 
 def start(data, out, *flags):
@@ -98,7 +104,7 @@ def test_run_says_when_nothing_is_left_to_do_and_when_too_few_epochs_are_asked_f
     def fail(*_):
         pytest.fail("time was spent on the data")
 
-    monkeypatch.setattr(train, "load_datasets", fail)
+    monkeypatch.setattr(train, "find_run_data", fail)
     assert train.main([*command, "2"]) == 0
     output, errors = capsys.readouterr()
     assert output.startswith("nothing left to do: ") and errors == ""
@@ -217,19 +223,20 @@ def test_run_goes_on_in_the_precision_in_which_it_began(
 
 def test_pairs_too_many_for_memory_are_read_from_their_files(data, tmp_path, monkeypatch):
     config = TrainConfig(image_size=32, depth=4)
-    in_memory, _, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
-    needed = 15 * 6 * 36**2  # 12 + 3 pairs, enlarged to 36x36 for the crop, one byte per value
-    monkeypatch.setattr(train, "available_memory", lambda device: 4 * needed)
-    from_files, validation, _ = train.load_datasets(data, "auto", config, torch.device("cpu"))
+    in_memory, _ = open_data(data, config)
+    # 12 pairs, enlarged to 36x36 for the crop, and 3: a byte per value, and one for a class.
+    needed = (12 * 36**2 + 3 * 32**2) * (3 + 1)
+    monkeypatch.setattr(run_data, "available_memory", lambda device: 4 * needed)
+    from_files, validation = open_data(data, config)
     assert (in_memory.in_memory, from_files.in_memory, validation.in_memory) == (True, False, False)
     for index in range(12):
         torch.manual_seed(index)
         expected = in_memory[index]
         torch.manual_seed(index)
         assert all(torch.equal(a, b) for a, b in zip(expected, from_files[index], strict=True))
-    monkeypatch.setattr(train, "available_memory", lambda device: 4 * needed + 4)
-    assert train.load_datasets(data, "auto", config, torch.device("cpu"))[0].in_memory
-    monkeypatch.setattr(train, "available_memory", lambda device: 0)
+    monkeypatch.setattr(run_data, "available_memory", lambda device: 4 * needed + 4)
+    assert open_data(data, config)[0].in_memory
+    monkeypatch.setattr(run_data, "available_memory", lambda device: 0)
     command = ["--data", str(data), "--out", str(tmp_path / "run"), "--precision", "float32", *TINY]
     assert train.main([*command, "--epochs", "1"]) == 0  # two processes read
 
@@ -238,7 +245,7 @@ def test_pairs_too_many_for_memory_are_read_from_their_files(data, tmp_path, mon
 def test_networks_are_compiled_only_if_asked_for(asked):
     """On two cores, compiling took more time than it saved; on a GPU it was not tried."""
     options = train.RunOptions(precision="bf16", compile=asked)
-    plan = train.Plan(TrainConfig(), None, "auto")
+    plan = train.Plan(TrainConfig(), run_data.DataOptions())
     assert train.run_engine(options, plan, torch.device("cpu")).compiled == asked
 
 
@@ -257,7 +264,8 @@ def test_every_field_of_the_config_is_a_flag(capsys):
 
 
 def test_dataset_without_splits_gives_up_every_tenth_pair(data):
-    (train_pairs,), (val_pairs,) = train.split_images(data / "train", "auto", unpaired=False)
+    found = run_data.find_run_data(run_data.DataOptions(data / "train"), TrainConfig(), ())
+    (train_pairs,), (val_pairs,) = found.train, found.val
     names = sorted(p.name for p in (data / "train").iterdir())
     assert [p.a.name for p in val_pairs] == names[::10]
     assert {p.a.name for p in train_pairs} | {p.a.name for p in val_pairs} == set(names)
@@ -265,7 +273,7 @@ def test_dataset_without_splits_gives_up_every_tenth_pair(data):
 
 
 def test_without_data_the_facades_are_made(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "generated_data", lambda: tmp_path)
+    monkeypatch.setattr(run_data, "generated_data", lambda: tmp_path)
     monkeypatch.setattr(facades.default_dataset, "__defaults__", (128, 6, 3, 0, None))
     assert train.main(["--out", str(tmp_path / "run"), "--epochs", "1", *TINY]) == 0
     assert len(list((tmp_path / "facades_32" / "train").iterdir())) == 6
@@ -352,7 +360,7 @@ def test_data_may_have_moved_but_not_changed(data, begun, tmp_path, capsys):
 
 
 def test_forgotten_data_are_those_of_the_run_and_not_the_facades(begun, capsys, monkeypatch):
-    monkeypatch.setattr(train, "default_dataset", lambda *_, **__: pytest.fail("made facades"))
+    monkeypatch.setattr(run_data, "default_dataset", lambda *_, **__: pytest.fail("made facades"))
     assert train.main(["--resume", "--out", str(begun), "--epochs", "2"]) == 0
 
 
@@ -392,7 +400,7 @@ def test_bug_of_ours_keeps_its_traceback(bug, data, tmp_path, monkeypatch):
     def fail(*_):
         raise bug
 
-    monkeypatch.setattr(train, "load_datasets", fail)
+    monkeypatch.setattr(train, "find_run_data", fail)
     with pytest.raises(type(bug)):
         train.main(["--data", str(data), "--out", str(tmp_path / "run"), *TINY])
 
@@ -476,7 +484,7 @@ def test_help_shows_the_defaults_of_the_system(flags, size, capsys):
     with pytest.raises(SystemExit):
         train.main([*flags, "--help"])
     words = " ".join(capsys.readouterr().out.split())
-    assert f"a multiple of 2^depth (default: {size})" in words
+    assert f"multiples of 2^depth (default: {size})" in words
 
 
 CYCLE = [
@@ -522,7 +530,7 @@ def test_cyclegan_resumes_exactly_from_the_command_line(two_folders, tmp_path):
     config = TrainConfig(**whole["config"])
     engine, _ = choose_engine(config, torch.device("cpu"), make_cyclegan, "float32")
     first = make_cyclegan(config, engine=engine)
-    data, _, _ = train.load_datasets(two_folders, "auto", first.config, torch.device("cpu"))
+    data, _ = open_data(two_folders, first.config)
     for _ in first.run_epoch(data):
         pass
     save_checkpoint(tmp_path / "half" / "checkpoints" / "last.pt", first)

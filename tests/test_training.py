@@ -319,7 +319,7 @@ def test_no_records_give_no_floats():
     [
         ({"epochs": 0}, "epochs must be at least 1; got 0"),
         ({"batch_size": -1}, "batch_size must be at least 1; got -1"),
-        ({"in_channels": 2}, "in_channels must be 1 or 3; got 2"),
+        ({"in_channels": 0}, "in_channels must be at least 1; got 0"),
         ({"lr": 0.0}, "lr must be positive"),
         ({"lr": math.nan}, "lr must be positive"),
         ({"beta1": 1.0}, r"beta1 must be in \[0, 1\)"),
@@ -340,7 +340,7 @@ def test_bad_setting_is_refused_with_its_range(change, words):
     ("change", "words"),
     [
         ({"epochs": 1.5}, "epochs must be a whole number; got 1.5"),
-        ({"image_size": 128.0}, "image_size must be a whole number; got 128.0"),
+        ({"image_size": 128.0}, "image_size must be a whole number, or a height and a width; got 128.0"),
         ({"seed": True}, "seed must be a whole number; got True"),
         ({"lr": "1e-4"}, "lr must be a number; got '1e-4'"),
         ({"flip": 1}, "flip must be True or False; got 1"),

@@ -232,7 +232,8 @@ def test_tiles_that_cannot_be_are_refused(tile, overlap):
 
 def test_folder_is_translated_with_names_and_sizes_kept(weights, photos, tmp_path, capsys):
     before, out = files(photos), tmp_path / "out"
-    assert run("--weights", weights, "--input", photos, "--out", out, "--seed", "5") == 0
+    flags = ("--seed", "5", "--scale", "native")
+    assert run("--weights", weights, "--input", photos, "--out", out, *flags) == 0
     assert sorted(files(out)) == ["castle.png", "old.barn.png"]
     with Image.open(tmp_path / "out" / "castle.png") as result:
         assert (result.format, result.mode, result.size) == ("PNG", "RGB", (50, 37))
@@ -246,6 +247,8 @@ def test_folder_is_translated_with_names_and_sizes_kept(weights, photos, tmp_pat
 
 
 def translated(weights, path, out, *flags):
+    """Return the image that the command makes at the image's own scale."""
+    flags = ("--scale", "native", *flags)
     assert run("--weights", weights, "--input", path, "--out", out, "--overwrite", *flags) == 0
     return read_image(out / f"{path.stem}.png")
 
@@ -334,7 +337,7 @@ BAD_FLAGS = [
     ("--input photos", "--input and --out belong together"),
     ("--out out", "nothing to do: give --input"),
     ("--input nowhere --out out", "nowhere: no such file or folder"),
-    ("--input empty --out out", "empty: no images in this folder; expected files that end in .bmp"),
+    ("--input empty --out out", "empty: no images in this folder; expected files that end in .jpg"),
     ("--input photos --out photos/notes.txt", "notes.txt is a file; expected a folder"),
     ("--input photos/notes.txt --out out", "notes.txt: not a readable image"),
     ("--input photos --out out --tile -1", "--tile must be 0 (the whole image) or a size"),
@@ -346,7 +349,7 @@ BAD_FLAGS = [
     ("--input photos --out out --dropout maybe", "invalid choice: 'maybe'"),
     ("--input photos --out out --device warp", "device 'warp' cannot be used"),
     ("--input photos --out out --weights no.safetensors", "no.safetensors: no such file"),
-    ("--input photos --out out --weights photos/notes.txt", "notes.json: no such file"),
+    ("--input photos --out out --weights photos/notes.txt", "not readable as weights"),
 ]  # fmt: skip
 
 
@@ -409,10 +412,11 @@ def test_short_memory_advises_a_tile_that_the_command_takes(
 
     monkeypatch.setattr(command, "translate", tight)
     photo = photos / "castle.jpg"
-    arguments = ("--weights", weights, "--input", photo, "--out", tmp_path / "out")
+    arguments = ["--weights", weights, "--input", photo, "--out", tmp_path / "out"]
+    arguments += ["--scale", "native"]
     assert run(*arguments) == 2
     message = capsys.readouterr().err.splitlines()[-1]
-    assert message == f"error: {photo}: memory ran out for 37x50 pixels; use --tile 16"
+    assert message == f"error: {photo}: memory ran out for 50x37 pixels; use --tile 16"
     assert not (tmp_path / "out").exists()
     assert run(*arguments, "--tile", message.split()[-1]) == 0
 
@@ -438,13 +442,13 @@ def test_other_errors_of_the_network_are_not_taken_for_short_memory(
 
 
 def test_interrupted_run_leaves_whole_results(weights, photos, tmp_path, monkeypatch, capsys):
-    def interrupted(path, image):
+    def interrupted(path, *rest):
         if path.name == "old.barn.png":
             raise KeyboardInterrupt
-        write_image(path, image)
+        write_encoded(path, *rest)
 
-    write_image = command.write_image
-    monkeypatch.setattr(command, "write_image", interrupted)
+    write_encoded = command.write_encoded
+    monkeypatch.setattr(command, "write_encoded", interrupted)
     assert run("--weights", weights, "--input", photos, "--out", tmp_path / "out") == 130
     assert "interrupted; results written: 1" in capsys.readouterr().err
     assert list(files(tmp_path / "out")) == ["castle.png"]

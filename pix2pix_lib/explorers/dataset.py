@@ -10,19 +10,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..data import (
-    DIRECTIONS,
-    Jitter,
-    apply_jitter,
-    default_load_size,
-    draw_jitter,
-    read_pair,
-    resize,
-)
+from ..data import DIRECTIONS, Jitter, apply_jitter, draw_jitter, read_pair
 from ..images import to_float, to_pil
 from ..layouts import Pair, find_pairs
 from ..plots import ORANGE, PURPLE
 from ..randomness import SeededRandom
+from ..resizing import default_load_size, resize
 from ..validation import InputError
 from . import drawing
 from .base import Choice, Explorer, Slider, Switch, View

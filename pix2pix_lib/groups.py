@@ -1,0 +1,433 @@
+"""Which image files are of one kind: groups of files that a folder, an affix or an ending tells.
+
+Two groups are the sides of a dataset if their files' names agree but for what tells the groups
+apart. `layouts` makes pairs of them.
+"""
+
+import re
+import shlex
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .images import LOSSY_SUFFIXES
+from .naming import (
+    SPLITS,
+    Mark,
+    cuts,
+    fits,
+    letters,
+    most_frequent,
+    normal,
+    role,
+    shared_ends,
+    words,
+)
+from .validation import InputError
+
+_ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
+_COLOUR_WORDS = {"color", "colour", "rgb"}
+_MOST_FOLDERS = 12  # more at one level are scenes rather than sides
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """An image file; `folders` and `stem` are names without the word for its split."""
+
+    path: Path
+    relative: str  # the path below the root, with forward slashes
+    split: str
+    folders: tuple[str, ...]
+    stem: str
+
+    @property
+    def ending(self) -> str:
+        suffix = self.path.suffix.lower()
+        return _ENDINGS.get(suffix, suffix)
+
+    @property
+    def folder(self) -> str:
+        return self.relative.rpartition("/")[0]
+
+    @property
+    def order(self) -> tuple:
+        return self.path.parent.parts, self.path.stem, self.path.suffix
+
+
+@dataclass(eq=False)
+class Group:
+    """Files of one kind, and each file's name without what marks the kind.
+
+    Args:
+        marks: texts such as masks/ (a folder), _mask (an affix) or .png (an ending); none for the
+            kind that has no mark, as train beside trainannot.
+    """
+
+    marks: tuple[str, ...]
+    names: dict[ImageFile, str]
+
+    @property
+    def label(self) -> str:
+        return " ".join(self.marks) or f"{self.example.folder or 'the folder itself'} (no mark)"
+
+    @property
+    def example(self) -> ImageFile:
+        return min(self.names, key=lambda file: ((*SPLITS, "").index(file.split), file.order))
+
+    @property
+    def splits(self) -> set[str]:
+        return {file.split for file in self.names}
+
+    @property
+    def role(self) -> str:
+        """A, B or "": what the words of its marks say, the last one first."""
+        for mark in reversed(self.marks):
+            if mark.startswith("."):  # photos lose detail when they are saved, label maps must not
+                return "A" if mark in LOSSY_SUFFIXES else "B"
+            if found := role(mark):
+                return found
+        return ""
+
+    @property
+    def is_coloured(self) -> bool:
+        return bool(_COLOUR_WORDS & set(words(" ".join(self.marks))))
+
+    def part(self, splits: Iterable[str]) -> "Group":
+        """Return the group with the files of some splits only."""
+        return Group(self.marks, {f: name for f, name in self.names.items() if f.split in splits})
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """Groups whose files belong together, in one of the layouts folders, names and cmp.
+
+    Args:
+        roles: A, B or "" for each group.
+        common: how many names the two groups share that match best.
+        larger: how many files the larger of these two has, in splits where both have files.
+    """
+
+    layout: str
+    roles: dict[Group, str]
+    common: int
+    larger: int
+
+    @property
+    def known(self) -> int:
+        return len({*self.roles.values()} - {""})
+
+    @property
+    def matches(self) -> bool:
+        """Whether most files of the two groups have a partner."""
+        return 0 < self.larger <= 2 * self.common
+
+    def is_sound(self, files: list[ImageFile]) -> bool:
+        """Return whether most files have a partner, or folders have the names of both sides."""
+        if self.layout == "folders":
+            return self.matches or self.known == 2
+        covered = sum(len(group.names) for group in self.roles)
+        enough = 2 * covered >= len(files) if self.common > 1 else covered == len(files)
+        return self.matches and enough
+
+    @property
+    def rank(self) -> tuple:
+        return (
+            self.common > 0,
+            self.known,
+            ("cmp", "names", "folders").index(self.layout),
+            self.common,
+        )
+
+
+def find_groupings(files: list[ImageFile], layout: str = "auto") -> Iterator[Grouping]:
+    """Yield the ways to tell kinds of files apart, of one layout or of all.
+
+    Those after folders whose names tell both sides, and whose files match, are not looked for.
+    """
+    if layout in ("auto", "folders"):
+        for level in range(max(len(file.folders) for file in files)):
+            groups = _by_folder(files, level)
+            for grouping in _arranged("folders", groups):
+                yield grouping
+                if grouping.known == 2 and grouping.matches:
+                    return
+            finer = _finer(groups)
+            if len(finer) > len(groups):
+                yield from _arranged("folders", finer)
+    if layout in ("auto", "names"):
+        yield from _arranged("names", _by_affix(files))
+    if layout in ("auto", "cmp"):
+        yield from _arranged("cmp", _by_ending(files))
+
+
+def _by_folder(files: list[ImageFile], level: int) -> list[Group]:
+    """Tell files apart by their folders at one level, counted from above."""
+    names, shown = defaultdict(dict), {}
+    for file in files:
+        mark = "".join(file.folders[level : level + 1])
+        shown.setdefault(mark.casefold(), (f"{mark}/",) if mark else ())
+        rest = (*file.folders[:level], *file.folders[level + 1 :], file.stem)
+        names[mark.casefold()][file] = "/".join(rest)
+    groups = [Group(shown[mark], named) for mark, named in names.items()]
+    return groups if len(groups) <= _MOST_FOLDERS else [group for group in groups if group.role]
+
+
+def _finer(groups: list[Group]) -> list[Group]:
+    """Tell files apart again in folders of a side that hold several kinds, as Cityscapes' gtFine.
+
+    Groups that cannot be told apart stay as they are.
+    """
+    finer = []
+    for group in groups:
+        parts = _by_affix(list(group.names)) if group.role else []
+        told = any(part.role or part.is_coloured for part in parts)
+        if not told or sum(len(part.names) for part in parts) < len(group.names):
+            finer.append(group)
+            continue
+        for part in parts:
+            lengths = {f: len(name) - len(f.stem) for f, name in group.names.items()}
+            names = {
+                file: group.names[file][: lengths[file]] + name.rpartition("/")[2]
+                for file, name in part.names.items()
+            }
+            finer.append(Group((*group.marks, *part.marks), names))
+    return finer
+
+
+def _by_affix(files: list[ImageFile]) -> list[Group]:
+    """Tell files apart by the marks that stand around the same rest of a name in most files."""
+    marks = defaultdict(set)
+    for file in _sample(files):
+        for mark, rest in cuts(file.stem.casefold()):
+            marks[file.split, file.folders, rest].add(mark)
+    best, named, shown = most_frequent(marks.values()), defaultdict(dict), {}
+    for file in files:
+        fitting = [mark for mark in best if fits(mark, file.stem)]
+        if fitting:
+            mark = max(fitting, key=lambda mark: len("".join(mark)))
+            start, end = len(mark[0]), len(file.stem) - len(mark[1])
+            shown.setdefault(mark, tuple(filter(None, (file.stem[:start], file.stem[end:]))))
+            named[mark][file] = "/".join((*file.folders, file.stem[start:end]))
+    return [Group(shown[mark], names) for mark, names in named.items()]
+
+
+def _sample(files: list[ImageFile], most: int = 4000) -> list[ImageFile]:
+    """Return a part of many files such that names with the same number stay together."""
+    share = len(files) // most + 1
+
+    def number(file: ImageFile) -> bytes:
+        return max(re.findall(r"\d+", file.stem), key=len, default="").encode()
+
+    return [file for file in files if zlib.crc32(number(file)) % share == 0]
+
+
+def _by_ending(files: list[ImageFile]) -> list[Group]:
+    names = {file: "/".join((*file.folders, file.stem)) for file in files}
+    endings = defaultdict(set)
+    for file, name in names.items():
+        endings[file.split, name].add((file.ending, ""))
+    best = sorted(ending for ending, _ in most_frequent(endings.values()))
+    return [
+        Group((ending,), {file: names[file] for file in files if file.ending == ending})
+        for ending in best
+    ]
+
+
+def _arranged(layout: str, groups: list[Group]) -> Iterator[Grouping]:
+    """Yield the groups whose files match those of another one, with their roles; or nothing.
+
+    Groups that have no files in train do not count where others have.
+    """
+    trained = [group for group in groups if "train" in group.splits]
+    groups = trained if len(trained) > 1 else groups
+    shared = {}
+    for i, one in enumerate(groups):
+        for other in groups[i + 1 :]:
+            # Two kinds within one folder are no two folders.
+            if layout != "folders" or one.marks[:1] != other.marks[:1]:
+                keys = match(one, other)
+                shared[one, other] = len(keys[0].keys() & keys[1].keys())
+    if not shared:
+        return
+    best = max(shared, key=shared.__getitem__)
+    common = shared[best]
+    related = {
+        group
+        for pair, n in shared.items()
+        if 10 * n >= common > 0 and 2 * n >= min(len(group.names) for group in pair)
+        for group in pair
+    }
+    roles = _roles([group for group in groups if group in {*best, *related}] if common else groups)
+    if not common:  # sides by their names alone, as those of unpaired images
+        roles = {group: side for group, side in roles.items() if side}
+    both = best[0].splits & best[1].splits
+    larger = max(len(group.part(both).names) for group in best)
+    yield Grouping(layout, roles, common, larger)
+
+
+def _roles(groups: list[Group]) -> dict[Group, str]:
+    """Return A, B or "" for each group, by its marks, or else by what all its names share.
+
+    The letters a, b, c ... of more than two groups say nothing.
+    """
+    roles = {
+        group: "" if len(groups) > 2 and len(letters(group.marks)) == 1 else group.role
+        for group in groups
+    }
+    if not any(roles.values()):
+        ends = {group: shared_ends(list(group.names.values())) for group in groups}
+        if len(set(ends.values())) > 1:
+            roles = {group: role(" ".join(end)) for group, end in ends.items()}
+    return roles
+
+
+Keyed = dict[tuple[str, str], list[ImageFile]]  # files by split and what names the pair
+
+
+def match(one: Group, other: Group) -> tuple[Keyed, Keyed]:
+    """Return the files of two groups by what names the pair; files with one key are partners.
+
+    Names are compared as they are or, if that finds more, without regard to capitals. If half of
+    the files have no partner so, what all names of a group share at their ends is left out.
+    """
+    best, most = ({}, {}), -1
+    for strip in (False, True):
+        ends = _differing_ends(one, other) if strip else (("", ""), ("", ""))
+        for fold in (str, str.casefold):
+            keys = _keyed(one, ends[0], fold), _keyed(other, ends[1], fold)
+            common = len(keys[0].keys() & keys[1].keys())
+            if common > most:
+                best, most = keys, common
+        if 2 * most >= min(len(one.names), len(other.names)):
+            break
+    return best
+
+
+def _keyed(group: Group, ends: Mark, fold: Callable[[str], str]) -> Keyed:
+    keyed = defaultdict(list)
+    for file, name in group.names.items():
+        keyed[file.split, fold(name[len(ends[0]) : len(name) - len(ends[1])])].append(file)
+    return keyed
+
+
+def _differing_ends(one: Group, other: Group) -> tuple[Mark, Mark]:
+    """Return what all names of each group share at their ends.
+
+    Ends that differ by numbers alone, as scene1_ and scene2_, mark no sides and stay.
+    """
+    ends = [shared_ends(list(group.names.values())) for group in (one, other)]
+    first, last = (
+        pair if letters(pair[0]) != letters(pair[1]) else ("", "")
+        for pair in zip(*ends, strict=True)
+    )
+    return (first[0], last[0]), (first[1], last[1])
+
+
+def choose_sides(
+    grouping: Grouping, files: list[ImageFile]
+) -> tuple[tuple[Group, Group], list[str]]:
+    """Return the groups that are A and B, and notes about what was guessed.
+
+    Raises:
+        InputError: if the names do not tell, with flags that would.
+    """
+    roles, notes = grouping.roles, []
+    a = [group for group in roles if roles[group] == "A"]
+    b = [group for group in roles if roles[group] == "B"]
+    unknown = [group for group in roles if not roles[group]]
+    unmarked = [group for group in unknown if not group.marks]
+    if not a and len(unmarked) == 1 and (b or len(roles) > 2):
+        a, unknown = unmarked, [group for group in unknown if group.marks]
+    elif len(roles) == 2 and len(unknown) == 1:
+        a, b, unknown = a or unknown, b or unknown, []
+        notes = [f"guessed from one name: A is {a[0].label}, B is {b[0].label}"]
+    b = b + unknown
+    coloured = [group for group in b if group.is_coloured]
+    if len(a) == 1 and len(b) > 1 and len(coloured) == 1:
+        others = " or ".join(flags(a[0], group, files) for group in b if group not in coloured)
+        notes = [f"B is {coloured[0].label}, the pictures in colour; choose others with {others}"]
+        b = coloured
+    if len(a) == 1 and len(b) == 1:
+        return (a[0], b[0]), notes
+    raise InputError(_choice_line(list(roles), files))
+
+
+def _choice_line(groups: list[Group], files: list[ImageFile]) -> str:
+    kinds = ", ".join(f"{group.label} ({len(group.names)} images)" for group in groups)
+    a = [group for group in groups if group.role == "A"]
+    a = a or [group for group in groups if not group.marks] or groups
+    b = [group for group in groups if group not in a and group.role == "B"]
+    b = b or [group for group in groups if group not in a] or groups
+    ways = [flags(one, other, files) for one in a for other in b if one is not other]
+    ways = " or ".join(list(filter(None, ways))[:6])
+    remedy = f"say which is A and which is B with {ways}" if ways else "move those you do not need"
+    return f"images of {len(groups)} kinds belong together: {kinds}; {remedy}"
+
+
+def flags(a: Group, b: Group, files: list[ImageFile]) -> str:
+    """Return the options of a command that select these two groups, "" if no short text does."""
+    for text_a in _texts(a):
+        for text_b in _texts(b):
+            try:
+                selected = select(files, text_a, text_b)
+            except InputError:
+                continue
+            if selected == (set(a.names), set(b.names)):
+                return f"--a {shlex.quote(text_a)} --b {shlex.quote(text_b)}"
+    return ""
+
+
+def _texts(group: Group) -> list[str]:
+    """Return pieces of text that the paths of a group may share, the most telling first."""
+    texts = [*reversed(group.marks), *(f"/{mark}" for mark in group.marks if mark.endswith("/"))]
+    suffixes = {file.path.suffix.lower() for file in group.names}
+    folders = {file.folder for file in group.names}
+    return (
+        texts + [*suffixes] * (len(suffixes) == 1) + [f"{f}/" for f in folders if len(folders) == 1]
+    )
+
+
+def select(files: list[ImageFile], a: str, b: str) -> tuple[set[ImageFile], set[ImageFile]]:
+    """Return the files whose paths contain the text of A and of B; the longer text wins.
+
+    Raises:
+        InputError: if a path contains both, and they are equally long.
+    """
+    selected = set(), set()
+    text_a, text_b = normal(a).casefold(), normal(b).casefold()
+    for file in files:
+        path = f"/{file.relative}".casefold()
+        in_a, in_b = text_a in path, text_b in path
+        if in_a and in_b:
+            if len(text_a) == len(text_b):
+                raise InputError(
+                    f"{file.path} contains both --a {a} and --b {b}; make one of them longer"
+                )
+            in_a = len(text_a) > len(text_b)
+        if in_a or in_b:
+            selected[0 if in_a else 1].add(file)
+    return selected
+
+
+def group_by_text(files: list[ImageFile], a: str, b: str) -> tuple[Group, Group]:
+    """Return the groups that `select` tells apart; their names leave out the folders so named.
+
+    Raises:
+        InputError: as `select`, or if a group is empty.
+    """
+    groups = []
+    for text, chosen in zip((a, b), select(files, a, b), strict=True):
+        if not chosen:
+            raise InputError(
+                f"no image's path contains {text!r}; a path is {files[0].relative}; give other text"
+            )
+        parts = [part for part in normal(text).casefold().split("/") if part]
+        names = {}
+        for file in files:
+            if file in chosen:
+                rest = [f for f in file.folders if not any(part in f.casefold() for part in parts)]
+                names[file] = "/".join((*rest, file.stem))
+        groups.append(Group((text,), names))
+    return groups[0], groups[1]
