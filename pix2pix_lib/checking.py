@@ -295,10 +295,10 @@ def label_maps(entries: list[Entry]) -> list[Finding]:
                 smooth[name] = flat.exact
     return _finding(
         "JPEG label maps", jpeg, f"JPEG gave label maps new colours: {_most(jpeg)}",
-        "save label maps as PNG from their source, or give each pixel the nearest class's colour",
+        "if these are label maps: save them as PNG from their source, or take the nearest colours",
     ) + _finding(
         "smooth label maps", smooth, f"borders between classes mix their colours: {_most(smooth)}",
-        "resize label maps to the nearest pixel, not bilinear or bicubic",
+        "if these are label maps: resize them to the nearest pixel, not bilinear or bicubic",
     )  # fmt: skip
 
 
@@ -322,8 +322,9 @@ def value_ranges(entries: list[Entry]) -> list[Finding]:
                 continue
             findings += _finding(
                 "value range", [e.name for e in those],
-                f"{side.upper()} uses {low:g}..{high:g} of {full:g} (mode {mode}): "
-                + _meaning(low, high, full),
+                f"{side.upper()} uses {low:g}..{high:g}"
+                + (f" of {full:g}" if full > 1 else "")
+                + f" (mode {mode}): {_meaning(low, high, full)}",
                 "train finds the classes or the range and says so; --range overrules it",
             )  # fmt: skip
     return findings

@@ -168,7 +168,8 @@ def _run(arguments: argparse.Namespace) -> int:
     with replacing(file) as temporary:
         Image.fromarray(picture).save(temporary)
     print(f"{file} holds the map; this paints it:")
-    print(f"python -m pix2pix_lib.translate --weights {EARTH} --input {file} --out painted")
+    options = f"--weights {EARTH} --input {file} --scale native --out painted"
+    print(f"python -m pix2pix_lib.translate {options}")
     return 0
 
 

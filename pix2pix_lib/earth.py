@@ -39,7 +39,8 @@ a  physical map: land coloured by height and climate, with shaded relief
 b  satellite picture, composed of cloudless days, with shaded sea floor
 
 From map to satellite picture:
-python -m pix2pix_lib.train --data FOLDER {options}
+python -m pix2pix_lib.train --data FOLDER \\
+    {options}
 
 train: Africa, Asia, Europe, Oceania. val: South America. test: North America. A name gives the
 centre of its tile in degrees. Tiles measure 8.5 degrees a side and do not overlap; they lie between
@@ -64,6 +65,7 @@ class Tile:
     left: int
 
     def cut(self, raster: np.ndarray) -> np.ndarray:
+        """Return the tile's pixels of a raster (H, W, 3), as (128, 128, 3)."""
         return raster[self.top : self.top + TILE, self.left : self.left + TILE]
 
 

@@ -269,7 +269,7 @@ def _receive(url: str, part: Path, timeout: float) -> None:
         else:
             part.unlink(missing_ok=True)
             have, length = 0, response.headers.get("Content-Length", "")
-            total = int(length) or None if length.isdigit() else None
+            total = int(length) if length.isdigit() else None
             note = {"url": url, "total": total, "mark": _mark(response) if total else ""}
             with replacing(_note(part)) as temporary:
                 temporary.write_text(json.dumps(note), encoding="utf-8")

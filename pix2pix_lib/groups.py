@@ -268,14 +268,8 @@ def _arranged(layout: str, groups: list[Group]) -> Iterator[Grouping]:
 
 
 def _roles(groups: list[Group]) -> dict[Group, str]:
-    """Return A, B or "" for each group, by its marks, or else by what all its names share.
-
-    The letters a, b, c ... of more than two groups say nothing.
-    """
-    roles = {
-        group: "" if len(groups) > 2 and len(letters(group.marks)) == 1 else group.role
-        for group in groups
-    }
+    """Return A, B or "" for each group, by its marks, or else by what all its names share."""
+    roles = {group: group.role for group in groups}
     if not any(roles.values()):
         ends = {group: shared_ends(list(group.names.values())) for group in groups}
         if len(set(ends.values())) > 1:

@@ -72,7 +72,8 @@ class RunData:
         root: their folder.
         train, val: lists of `Pair`s or of `Side`s: one of pairs, or one for each domain.
         encodings: what the values of sides A and B mean.
-        identity: what a checkpoint keeps of it, see `identify`.
+        identity: what a checkpoint keeps of it, see `_identify`.
+        image_shape: (height, width) of most images on disk, once they are open.
     """
 
     root: Path
@@ -81,6 +82,7 @@ class RunData:
     encodings: tuple[Encoding, Encoding]
     identity: dict = field(default_factory=dict)
     direction: str = "AtoB"
+    image_shape: tuple[int, int] | None = None
 
     @property
     def input_and_target(self) -> tuple[Encoding, Encoding]:
@@ -298,11 +300,16 @@ def memory_for(needed: int, device: torch.device) -> torch.device | None:
     return next((home for home in homes if needed < available_memory(home) / 4), None)
 
 
+def common_shape(dataset: Dataset) -> tuple[int, int]:
+    """Return (height, width) of most images of a dataset, as they are on disk."""
+    return Counter(shape for item in dataset.shapes for shape in item if shape).most_common(1)[0][0]
+
+
 def _notice_shapes(dataset: Dataset, config: TrainConfig) -> None:
     """Say what happens to images of another shape than those that the networks learn from."""
-    shapes = Counter(shape for item in dataset.shapes for shape in item if shape)
-    shape, _ = shapes.most_common(1)[0]
-    others = f", and {len(shapes) - 1} other sizes" if len(shapes) > 1 else ""
+    shape = common_shape(dataset)
+    others = len({shape for item in dataset.shapes for shape in item if shape}) - 1
+    others = f", and {others} other sizes" if others else ""
     seen = f"images of {size_text(shape)}{others} (width x height)"
     height, width = scaled_shape(shape, config.shape, config.resize)
     squeeze = (width / shape[1]) / (height / shape[0])

@@ -107,6 +107,8 @@ class RunFolder:
         metric = trainer.metric_name.lower().replace(" ", "_")
         card = {"epochs": trainer.epoch, metric: round(error, 5)}
         ways = [asdict(encoding) for encoding in self.data.input_and_target] if self.data else []
+        if self.data and self.data.image_shape:
+            card["image_shape"] = self.data.image_shape
         for name, generator in trainer.generators.items():
             backwards = name == "generator_ba"
             config = reverse_config(trainer.config) if backwards else trainer.config

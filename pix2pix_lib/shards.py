@@ -99,11 +99,10 @@ def write_shards(
     if pairs_per_shard < 1:
         raise InputError(f"pairs_per_shard must be 1 or more; got {pairs_per_shard}")
     splits = _with_validation(splits)
-    total, done = sum(map(len, splits.values())), itertools.count(1)
+    everything = [pair for pairs in splits.values() for pair in pairs]
+    total, done = len(everything), itertools.count(1)
     report = (lambda: progress(next(done), total)) if progress else lambda: None
-    encodings = [
-        asdict(find_encoding(side)) for side in sides([*itertools.chain(*splits.values())])
-    ]
+    encodings = [asdict(find_encoding(side)) for side in sides(everything)]
     with lock_folder(out):
         if any(out.glob("*.tar")):
             raise FileExistsError(
@@ -130,11 +129,18 @@ def write_shards(
 
 
 def _with_validation(splits: dict[str, list[Pair]]) -> dict[str, list[Pair]]:
-    """Return the splits that hold pairs; if train is the only one, val gets every tenth of it."""
+    """Return the splits that hold pairs; if train is the only one, val gets every tenth of it.
+
+    Raises:
+        InputError: if pairs are missing, or one is a page of a file, which would go into many.
+    """
     splits = {split or "train": pairs for split, pairs in splits.items() if pairs}
     if splits.keys() == {"train"}:
         pairs = splits["train"]
         splits = {"train": [pair for i, pair in enumerate(pairs) if i % 10], "val": pairs[::10]}
+    for pair in itertools.chain(*splits.values()):
+        if pair.page:
+            raise InputError(f"{pair.a}: its pages do not fit into shards; save each as a file")
     if not splits.get("train"):
         raise InputError("shards need a pair to train on and one to validate on; add pairs")
     return splits
@@ -154,8 +160,6 @@ def _write_shard(file: Path, part: list[tuple[int, Pair]], report: Callable[[], 
 
 def _pack(index: int, pair: Pair) -> dict[str, str | bytes]:
     """Return the files of a pair by their endings, as webdataset takes them."""
-    if pair.page:
-        raise InputError(f"{pair.a}: its pages do not fit into shards; save each as a file")
     pair_size(pair)  # what cannot be read is found now, not in the middle of a training
     for file in pair.files:
         check_whole(file)

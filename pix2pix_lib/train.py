@@ -31,6 +31,7 @@ from .resizing import parse_size, size_text
 from .run_data import (
     RUN_LAYOUTS,
     DataOptions,
+    common_shape,
     find_run_data,
     open_datasets,
     options_of,
@@ -236,6 +237,7 @@ def run(options: RunOptions) -> int:
         config = plan.config if plan.state else settle_channels(plan.config, data)
         with explain_out_of_memory(lambda: data_advice(config)):
             train_set, val_set = open_datasets(data, config, device)
+        data = replace(data, image_shape=common_shape(train_set))
         with explain_out_of_memory(lambda: step_advice(config, device, options.out)):
             plan = replace(plan, config=config)
             engine = processes.broadcast_from_rank0(lambda: run_engine(options, plan, device))

@@ -87,7 +87,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--scale", choices=("training", "native"),
         help="training (default) scales an image as the training did, and its result back; native "
-        "keeps every pixel, at a scale that the generator may not know (default with --tile)",
+        "keeps every pixel (default with --tile, and if the training scaled nothing)",
     )  # fmt: skip
     parser.add_argument(
         "--direction", choices=("AtoB", "BtoA"), default="",
@@ -183,8 +183,9 @@ def load_translator(arguments: argparse.Namespace) -> Translator:
     device, direction = pick_device(arguments.device), arguments.direction
     generator, config, card = load_any_generator(arguments.weights, device, direction)
     real_a, real_b = card_encodings(card, config.in_channels, config.out_channels)
-    unknown = arguments.tile or "unknown" in card  # as the scale of a .pth is
-    native = (arguments.scale or ("native" if unknown else "training")) == "native"
+    # Were the training's images scaled? A .pth and older cards do not say.
+    scaled = tuple(card.get("image_shape", config.shape)) != config.shape and not arguments.tile
+    native = (arguments.scale or ("training" if scaled else "native")) == "native"
     return Translator(generator, config, real_a, real_b, native)
 
 
@@ -440,7 +441,7 @@ def translate_side(of_any_size: Network, translator: Translator, side: Side) -> 
 
 
 def notice_scale(translator: Translator, shapes: list[tuple[int, int]]) -> None:
-    """Say if images are scaled for the network, or if they should have been."""
+    """Say if images are scaled for the network, or if they could be."""
     config = translator.config
     learned = [scaled_shape(shape, config.shape, config.resize) for shape in shapes]
     other = next((pair for pair in zip(shapes, learned, strict=True) if pair[0] != pair[1]), None)
@@ -448,8 +449,8 @@ def notice_scale(translator: Translator, shapes: list[tuple[int, int]]) -> None:
         return
     shape, scaled = map(size_text, other)
     if translator.native:
-        log.info("%s is translated at its own scale; the generator has learned at a scale at which "
-                 "it is %s", shape, scaled)  # fmt: skip
+        log.info("%s is translated at its own scale; --scale training would make it %s, the size "
+                 "that the generator has learned at", shape, scaled)  # fmt: skip
     else:
         log.info("%s is translated at the scale of the training, as %s, and its result scaled "
                  "back; --scale native keeps every pixel", shape, scaled)  # fmt: skip

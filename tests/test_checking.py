@@ -146,8 +146,10 @@ def test_two_label_maps_that_were_exchanged_are_found(facades, found):
 
 def test_swapped_sides_are_found_whichever_side_is_which(facades, found):
     for images in (list(facades), [pair[::-1] for pair in facades]):
-        images[5], images[11] = images[5][::-1], images[11][::-1]
-        assert found(images) == {"swapped sides": [5, 11]}
+        wrong = [1, 4, 5, 9, 11, 18]
+        for number in wrong:
+            images[number] = images[number][::-1]
+        assert found(images) == {"swapped sides": wrong}
 
 
 @pytest.mark.parametrize(("right", "down"), [(2, 0), (-3, 1)])
@@ -259,6 +261,16 @@ def test_class_numbers_and_12_bit_values_are_found(facades, tmp_path):
     messages = [each.message for each in findings]
     assert "of 65535" in messages[0] and "12 bits" in messages[0] and messages[0].startswith("A ")
     assert "of 255" in messages[1] and "class numbers" in messages[1]
+
+
+def test_floats_of_an_unusual_range_are_found_and_of_the_usual_are_not(facades, tmp_path):
+    for high in (1, 3000):
+        photo = facades[0][0][:, :, 0].astype(np.float32) / 255 * high
+        files = tmp_path / f"a{high}.tif", tmp_path / f"b{high}.png"
+        for file, pixels in zip(files, (photo, facades[0][1]), strict=True):
+            Image.fromarray(pixels).save(file)
+        _, findings = check({"": [Pair(*files)]})
+        assert [each.kind for each in findings] == ["value range"] * (high == 3000)
 
 
 def test_sizes_are_compared_within_pairs_and_within_the_set(facades, found):

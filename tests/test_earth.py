@@ -362,11 +362,15 @@ def test_the_generator_that_ships_knows_more_than_the_mean_colour():
         assert (painted - real_b).abs().mean() < (mean - real_b).abs().mean()
 
 
-def test_an_invented_continent_is_painted(tmp_path):
+def test_an_invented_continent_is_painted_by_the_command_that_is_named(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
     drawn, out = tmp_path / "map.png", tmp_path / "painted"
-    assert continent.main([str(drawn), "--size", "128", "--dryness", "0"]) == 0
-    command = ["--weights", str(continent.EARTH), "--input", str(drawn), "--out", str(out)]
-    assert translate.main(command) == 0
+    assert continent.main([str(drawn), "--size", "160", "--dryness", "0"]) == 0
+    command = capsys.readouterr().out.splitlines()[-1]
+    monkeypatch.setattr(sys, "argv", command.split()[2:])
+    assert translate.main() == 0
     land = earth.land_of(read_image(drawn).permute(1, 2, 0).numpy())
     painted = read_image(out / "map.png").double()
     red, green, blue = painted[:, torch.from_numpy(~land)].mean(dim=1)

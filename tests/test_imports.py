@@ -13,17 +13,19 @@ LEVELS = [
     ["threads", "validation", "files", "progress", "cli"],
     ["images", "layers", "losses", "receptive_field", "devices", "processes", "randomness"],
     ["facades.plans", "facades.paint", "facades.make", "facades", "facades.__main__"],
-    ["layouts", "data", "corruptions", "unet", "patchgan", "resnet", "systems", "segmenter"],
+    ["facades.messy", "earth", "continent", "resizing"],
+    ["naming", "groups", "seams", "layouts", "encoding", "data", "looks", "checking", "shards"],
+    ["streaming", "making", "corruptions", "unet", "patchgan", "resnet", "systems", "segmenter"],
     ["environment"],
     ["config", "inference", "engine", "costs", "trainer"],
     ["evaluation", "training", "cyclegan", "history", "checkpoints", "export", "trained"],
-    ["checks", "plots", "run_folder"],
+    ["checks", "plots", "run_data", "run_folder", "foreign", "pretrained"],
     ["explorers.drawing", "explorers.picture", "explorers.panel", "explorers.canvas"],
     ["explorers.shown", "explorers.base"],
     ["explorers.dataset", "explorers.unet", "explorers.receptive_field", "explorers.patches"],
     ["explorers.losses", "explorers.designer", "explorers.player", "explorers.normalization"],
     ["explorers.vote", "explorers.painter", "explorers.stepper"],
-    ["train", "translate", "evaluate", "page"],
+    ["train", "translate", "evaluate", "page", "prepare", "fetch"],
 ]
 ORDER = [module for level in LEVELS for module in level]
 HOMES = {
@@ -32,15 +34,17 @@ HOMES = {
     "anywidget": {"explorers.canvas"},
     "traitlets": {"explorers.canvas"},
     "IPython": {"plots", "progress", "explorers.shown"},
-    "torchvision": {"data", "corruptions"},
+    "torchvision": {"resizing", "corruptions"},
     "safetensors": {"checkpoints"},
-    "scipy": {"evaluation"},
-    "skimage": {"evaluation"},
+    "scipy": {"continent", "evaluation", "looks", "checking", "making"},
+    "skimage": {"evaluation", "making"},
     "tqdm": {"progress"},
     "filelock": {"files"},
     "platformdirs": {"files"},
     "psutil": {"devices", "threads"},
     "onnxruntime": {"export"},
+    "tifffile": {"images", "encoding"},
+    "webdataset": {"shards"},
 }
 ALLOWED = {"torch", "numpy", "PIL", "packaging", *HOMES}
 

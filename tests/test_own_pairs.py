@@ -315,6 +315,27 @@ def test_larger_photos_are_translated_at_the_scale_of_the_training(wide, tmp_pat
     assert near < 2 and far > 2 * near
 
 
+def test_images_that_the_training_did_not_scale_are_not_scaled_either(tmp_path, capsys):
+    """A map of many tiles is no tile: pixels keep the scale that they had in the training."""
+    for seed in range(4):
+        save(photo(seed, 32, 32), tmp_path / "tiles" / "a" / f"{seed}.png")
+        save(photo(seed, 32, 32).convert("L"), tmp_path / "tiles" / "b" / f"{seed}.png")
+    out = tmp_path / "out"
+    assert first_command(tmp_path / "tiles", out, "--dropout", "0") == 0
+    assert read_card(out / "generator.safetensors")["image_shape"] == [32, 32]
+    save(photo(0, 64, 96).convert("L"), tmp_path / "large.png")
+    flags = ["--weights", str(out), "--device", "cpu", "--input", str(tmp_path / "large.png")]
+    capsys.readouterr()
+    assert translate.main([*flags, "--out", str(tmp_path / "1")]) == 0
+    said = capsys.readouterr().out
+    assert "96x64 is translated at its own scale; --scale training would make it 32x32" in said
+    assert translate.main([*flags, "--out", str(tmp_path / "2"), "--scale", "native"]) == 0
+    assert translate.main([*flags, "--out", str(tmp_path / "3"), "--scale", "training"]) == 0
+    made = [read_image(tmp_path / name / "large.png") for name in "123"]
+    assert torch.equal(made[0], made[1]) and not torch.equal(made[0], made[2])
+    assert all(image.shape == (3, 64, 96) for image in made)
+
+
 # --- the data belong to the run; beginning from weights ------------------------------------------
 
 

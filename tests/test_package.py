@@ -94,7 +94,7 @@ def test_wheel_holds_the_package_its_data_and_nothing_else(wheel, source):
     }
     data = {
         f"pix2pix_lib/course_data/{file.relative_to(source / 'data').as_posix()}"
-        for part in ("sample", "weights")
+        for part in ("sample", "weights", "earth")
         for file in (source / "data" / part).rglob("*")
         if file.is_file()
     }

@@ -90,14 +90,15 @@ def course_files(root: Path) -> list[Path]:
 
 
 def is_generated(path: Path) -> bool:
-    """Return whether a file is a cache, or belongs to a dataset that was drawn on first use.
+    """Return whether a file is a cache, or belongs to a dataset that was drawn or fetched.
 
     Args:
         path: relative to the course's folder.
     """
     hidden = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
     dataset = len(path.parts) > 2 and path.parts[0] == "data"
-    return hidden or (dataset and path.parts[1] not in ("sample", "weights"))
+    archive = path.parts[0] == "data" and path.name.endswith(".tar.gz")  # for `fetch`
+    return hidden or archive or (dataset and path.parts[1] not in ("sample", "weights", "earth"))
 
 
 def without_outputs(path: Path) -> bytes:
