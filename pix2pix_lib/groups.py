@@ -28,7 +28,7 @@ from .naming import (
 from .validation import InputError
 
 _ENDINGS = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
-_COLOUR_WORDS = {"color", "colour", "rgb"}
+_COLOUR_WORDS = {"color", "colour", "colors", "colours", "colored", "coloured", "rgb"}
 _MOST_FOLDERS = 12  # more at one level are scenes rather than sides
 
 
@@ -355,9 +355,11 @@ def _choice_line(groups: list[Group], files: list[ImageFile]) -> str:
     b = [group for group in groups if group not in a and group.role == "B"]
     b = b or [group for group in groups if group not in a] or groups
     ways = [flags(one, other, files) for one in a for other in b if one is not other]
-    ways = " or ".join(list(filter(None, ways))[:6])
-    remedy = f"say which is A and which is B with {ways}" if ways else "move those you do not need"
-    return f"images of {len(groups)} kinds belong together: {kinds}; {remedy}"
+    ways = list(filter(None, ways))
+    remedy = " or ".join(ways[:4]) + ", and so on" * (len(ways) > 4)
+    remedy = remedy or "--a TEXT --b TEXT, pieces of their paths, or move the others away"
+    count = f"images of {len(groups)} kinds belong together"
+    return f"{count}: {kinds}; say which is A and which is B with {remedy}"
 
 
 def flags(a: Group, b: Group, files: list[ImageFile]) -> str:
@@ -375,12 +377,12 @@ def flags(a: Group, b: Group, files: list[ImageFile]) -> str:
 
 def _texts(group: Group) -> list[str]:
     """Return pieces of text that the paths of a group may share, the most telling first."""
-    texts = [*reversed(group.marks), *(f"/{mark}" for mark in group.marks if mark.endswith("/"))]
+    texts = list(reversed(group.marks))
+    for mark in group.marks:
+        texts += [f"/{mark}", f"/{mark.rstrip('/')}"] if mark.endswith("/") else []
     suffixes = {file.path.suffix.lower() for file in group.names}
-    folders = {file.folder for file in group.names}
-    return (
-        texts + [*suffixes] * (len(suffixes) == 1) + [f"{f}/" for f in folders if len(folders) == 1]
-    )
+    folders = {f"{file.folder}/" for file in group.names if file.folder}
+    return texts + [text for alone in (suffixes, folders) if len(alone) == 1 for text in alone]
 
 
 def select(files: list[ImageFile], a: str, b: str) -> tuple[set[ImageFile], set[ImageFile]]:

@@ -295,10 +295,8 @@ def _with_splits(root: Path, images: list[Path], notes: list[str]) -> list[Image
     for path in images:
         split, folders = places[path.parent]
         relative = normal(path.relative_to(root).as_posix())
-        stem = PurePath(relative).stem
-        word = split_word(stem) if split else None
-        stem = word[1] if word and word[0] == split else stem  # 21_training in training
-        files.append(ImageFile(path, relative, split, folders, stem))
+        files.append(ImageFile(path, relative, split, folders, PurePath(relative).stem))
+    files = _without_split_words(files)
     if not any(file.split for file in files):
         told = [split_at_end(file.stem) for file in files]
         if len({split for split, _ in told} - {""}) > 1:
@@ -315,6 +313,18 @@ def _with_splits(root: Path, images: list[Path], notes: list[str]) -> list[Image
         return [file if file.split else replace(file, split="train") for file in files]
     notes += _left_out(unsplit, "lie in no split")
     return [file for file in files if file.split]
+
+
+def _without_split_words(files: list[ImageFile]) -> list[ImageFile]:
+    """Take the word for its split from a file's name: 21_training in training is 21.
+
+    It stays in all names if in some it is another split's, as in 7_train_id of val.
+    """
+    told = [split_word(file.stem) if file.split else None for file in files]
+    pairs = list(zip(files, told, strict=True))
+    if any(word and word[0] != file.split for file, word in pairs):
+        return files
+    return [replace(file, stem=word[1]) if word else file for file, word in pairs]
 
 
 def _find_layout(survey: _Survey, layout: str) -> None:
