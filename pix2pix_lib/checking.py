@@ -184,10 +184,21 @@ def _surfaces(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _usual_move(surfaces: np.ndarray) -> tuple[int, int]:
     """Return how far B lies (down, right) of A in the whole set; (0, 0) unless that is certain."""
-    whole = surfaces.sum(axis=0) / np.sqrt(len(surfaces))
-    middle = len(whole) // 2
-    sure = whole.max() > 8 and whole.max() - whole[middle, middle] > 5
-    return _peak(whole) if sure else (0, 0)
+    return _sure_move(surfaces.sum(axis=0) / np.sqrt(len(surfaces)), (0, 0), 8)
+
+
+def _sure_move(surface: np.ndarray, usual: tuple[int, int], least: float) -> tuple[int, int]:
+    """Return the move at the peak of a surface if it stands out, else `usual`.
+
+    Broad lines fit with either flank: then the surface is as high on the other side of `usual`.
+    """
+    move, middle, high = _peak(surface), len(surface) // 2, surface.max()
+    here, beyond = (
+        tuple(np.clip(middle + np.array(usual) + way, 0, 2 * middle))
+        for way in (0, np.subtract(usual, move))
+    )
+    sure = high > least and high - surface[here] > 5 and surface[beyond] < 0.7 * high
+    return move if sure else usual
 
 
 def _peak(surface: np.ndarray) -> tuple[int, int]:
@@ -208,13 +219,11 @@ def shifts(entries: list[Entry]) -> list[Finding]:
     if not kept:
         return []
     surfaces = _surfaces(*_whitened(_put_right(kept)))
-    usual, middle = _usual_move(surfaces), surfaces.shape[1] // 2
-    odd = {}
+    usual, odd = _usual_move(surfaces), {}
     for entry, surface in zip(kept, surfaces):
-        move, gain = _peak(surface), surface.max() - surface[middle + usual[0], middle + usual[1]]
-        away = max(abs(cells - other) for cells, other in zip(move, usual))
-        # One cell is too little to be sure of in a single pair: thin lines fall to either side.
-        if away > 1 and surface.max() > 6 and gain > 5:
+        move = _sure_move(surface, usual, 6)
+        # One cell is too little to be sure of in a single pair.
+        if np.abs(np.subtract(move, usual)).max() > 1:
             odd[entry.name] = _in_pixels(move, entry.b)
     remedy = "cut both sides from the same place, or align them (skimage.registration)"
     some = next(iter(odd.values()), "")

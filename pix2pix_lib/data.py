@@ -473,8 +473,8 @@ def _check_equal_size(
                     "or without EXIF data if its partner was drawn for the picture as stored"
                 )
     raise InputError(
-        f"{file_a} is {size_text(size_a)} and {file_b} is {size_text(size_b)}: the images of a pair "
-        f"must have one size (here width x height); {remedy}"
+        f"{file_a} is {size_text(size_a)} and {file_b} is {size_text(size_b)}: the images of a "
+        f"pair must have one size (here width x height); {remedy}"
     )
 
 

@@ -138,6 +138,7 @@ class Grouping:
             self.known,
             ("cmp", "names", "folders").index(self.layout),
             self.common,
+            len(self.roles),
         )
 
 
@@ -151,11 +152,12 @@ def find_groupings(files: list[ImageFile], layout: str = "auto") -> Iterator[Gro
             groups = _by_folder(files, level)
             for grouping in _arranged("folders", groups):
                 yield grouping
-                if grouping.known == 2 and grouping.matches:
+                left = any(group.role and group not in grouping.roles for group in groups)
+                if grouping.known == 2 and grouping.matches and not left:
                     return
-            finer = _finer(groups)
+            finer = _finer(groups, level)
             if len(finer) > len(groups):
-                yield from _arranged("folders", finer)
+                yield from (one for one in _arranged("folders", finer) if one.common)
     if layout in ("auto", "names"):
         yield from _arranged("names", _by_affix(files))
     if layout in ("auto", "cmp"):
@@ -174,26 +176,31 @@ def _by_folder(files: list[ImageFile], level: int) -> list[Group]:
     return groups if len(groups) <= _MOST_FOLDERS else [group for group in groups if group.role]
 
 
-def _finer(groups: list[Group]) -> list[Group]:
-    """Tell files apart again in folders of a side that hold several kinds, as Cityscapes' gtFine.
+def _finer(groups: list[Group], level: int) -> list[Group]:
+    """Tell files of a side's folder apart again if it holds several kinds, as gtFine does.
 
-    Groups that cannot be told apart stay as they are.
+    The kinds are told by affixes, or by the folders below. Groups without them stay as they are.
     """
     finer = []
     for group in groups:
-        parts = _by_affix(list(group.names)) if group.role else []
-        told = any(part.role or part.is_coloured for part in parts)
-        if not told or sum(len(part.names) for part in parts) < len(group.names):
+        files = list(group.names) if group.role else []
+        for parts in (_by_affix(files), _by_folder(files, level + 1)):
+            told = any(part.role or part.is_coloured for part in parts)
+            if told and len(parts) > 1 and sum(len(part.names) for part in parts) == len(files):
+                finer += [_below(group, part, level) for part in parts]
+                break
+        else:
             finer.append(group)
-            continue
-        for part in parts:
-            lengths = {f: len(name) - len(f.stem) for f, name in group.names.items()}
-            names = {
-                file: group.names[file][: lengths[file]] + name.rpartition("/")[2]
-                for file, name in part.names.items()
-            }
-            finer.append(Group((*group.marks, *part.marks), names))
     return finer
+
+
+def _below(group: Group, part: Group, level: int) -> Group:
+    """Return a part of a folder's group, with names that leave out the folder."""
+    names = {}
+    for file, name in part.names.items():
+        pieces = name.split("/")
+        names[file] = "/".join(pieces[:level] + pieces[level + 1 :])
+    return Group((*group.marks, *part.marks), names)
 
 
 def _by_affix(files: list[ImageFile]) -> list[Group]:
@@ -408,22 +415,35 @@ def select(files: list[ImageFile], a: str, b: str) -> tuple[set[ImageFile], set[
 
 
 def group_by_text(files: list[ImageFile], a: str, b: str) -> tuple[Group, Group]:
-    """Return the groups that `select` tells apart; their names leave out the folders so named.
+    """Return the groups that `select` tells apart.
+
+    Their names leave out the folders so named, and the text itself if more names match so.
 
     Raises:
         InputError: as `select`, or if a group is empty.
     """
-    groups = []
-    for text, chosen in zip((a, b), select(files, a, b), strict=True):
-        if not chosen:
-            raise InputError(
-                f"no image's path contains {text!r}; a path is {files[0].relative}; give other text"
-            )
-        parts = [part for part in normal(text).casefold().split("/") if part]
-        names = {}
-        for file in files:
-            if file in chosen:
-                rest = [f for f in file.folders if not any(part in f.casefold() for part in parts)]
-                names[file] = "/".join((*rest, file.stem))
-        groups.append(Group((text,), names))
-    return groups[0], groups[1]
+    ways = []
+    chosen = select(files, a, b)
+    for in_stem in (True, False):
+        groups = []
+        for text, selected in zip((a, b), chosen, strict=True):
+            if not selected:
+                raise InputError(
+                    f"no image's path contains {text!r}; a path is {files[0].relative}; "
+                    "give other text"
+                )
+            names = {file: _without(text, file, in_stem) for file in files if file in selected}
+            groups.append(Group((text,), names))
+        keys = match(*groups)
+        ways.append((len(keys[0].keys() & keys[1].keys()), in_stem, tuple(groups)))
+    return max(ways, key=lambda way: way[:2])[2]
+
+
+def _without(text: str, file: ImageFile, in_stem: bool) -> str:
+    """Return a file's name without the folders that a text names, and without the text itself."""
+    pieces = [piece for piece in normal(text).casefold().split("/") if piece]
+    folders = [f for f in file.folders if not any(piece in f.casefold() for piece in pieces)]
+    stem = file.stem
+    if in_stem and pieces:
+        stem = re.sub(re.escape(pieces[-1]), "", stem, count=1, flags=re.IGNORECASE)
+    return "/".join((*folders, stem))

@@ -122,7 +122,8 @@ def find_dataset(
 def describe(found: Found) -> str:
     """Return in one line what was found."""
     counts = ", ".join(
-        f"{len(pairs)} {split or 'pairs, not split'}" for split, pairs in found.splits.items()
+        f"{len(pairs)} {split}" if split else f"{_count(len(pairs), 'pair')}, not split"
+        for split, pairs in found.splits.items()
     )
     return f"layout {found.layout}: {found.reason}; {counts}"
 
@@ -379,8 +380,9 @@ def _reason_for_pairs(seams: Seams, survey: _Survey) -> str:
     raise InputError(
         f"{survey.root}: these look like single pictures (no seam in the middle of "
         f"{seams.looked_at - seams.seams} {of_all}), and no others have names that match{notes}; "
-        "put partners into folders a and b under the same names, or give the folder that holds "
-        "both sides; if each file holds a pair side by side, add --layout pairs"
+        "put partners into folders a and b under the same names, give the folder that holds both "
+        "sides, or tell them by --a TEXT --b TEXT; if each file holds a pair side by side, add "
+        "--layout pairs"
     )
 
 
@@ -516,7 +518,8 @@ def _notes_about(others: list[Path]) -> list[str]:
     """Say which files are no images, or cannot be read."""
     endings = Counter(file.suffix.lower() or "without an ending" for file in others)
     notes = [
-        f"{n} {ending} files cannot be read; convert them to PNG or JPEG"
+        f"{_count(n, f'{ending} file')} cannot be read; "
+        f"convert {'them' if n > 1 else 'it'} to PNG or JPEG"
         for ending, n in sorted(endings.items())
         if ending in _UNREADABLE
     ]

@@ -191,9 +191,13 @@ def _thumb(picture: Image.Image) -> np.ndarray | None:
 
 
 def _steepness(small: np.ndarray) -> np.ndarray:
-    """Return how steep (G, G, 3) is at each pixel, in the channel where it is steepest."""
-    down, right = np.gradient(small, axis=(0, 1))
-    return np.sqrt(down**2 + right**2).max(axis=2)
+    """Return the range of the values around each pixel of (G, G, 3), in the channel of the largest.
+
+    Unlike the slope it is as high in the middle of a thin line as at its flanks.
+    """
+    from scipy.ndimage import maximum_filter, minimum_filter
+
+    return (maximum_filter(small, (3, 3, 1)) - minimum_filter(small, (3, 3, 1))).max(axis=2)
 
 
 def _traits(small: np.ndarray, edges: np.ndarray, flat: Flatness) -> np.ndarray:

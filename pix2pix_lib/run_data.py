@@ -19,9 +19,19 @@ from .files import generated_data
 from .layouts import LAYOUTS, Found, describe, find_dataset, find_unpaired, sides
 from .progress import progress_callback
 from .resizing import scaled_shape, size_text
+from .shards import (
+    Shard,
+    find_shards,
+    holds_shards,
+    read_pairs,
+    shard_encodings,
+    shards_identity,
+)
+from .streaming import ShardDataset
 from .validation import InputError, check_choice
 
 RUN_LAYOUTS = (*LAYOUTS, "shards")
+VALIDATED = 1000  # pairs of shards at most, which lie in memory
 NOTICED = 1.05  # a change of shape by more than this factor is said
 
 log = logging.getLogger("pix2pix_lib.train")
@@ -70,9 +80,10 @@ class RunData:
 
     Args:
         root: their folder.
-        train, val: lists of `Pair`s or of `Side`s: one of pairs, or one for each domain.
+        train, val: lists of `Pair`s, `Side`s or `Shard`s: one, or for `Side`s one each domain.
         encodings: what the values of sides A and B mean.
-        identity: what a checkpoint keeps of it, see `_identify`.
+        identity: what a checkpoint keeps of it: `train` and `val`, how many images there are,
+            `digest` of all names and sizes, and `_identity_of`.
         image_shape: (height, width) of most images on disk, once they are open.
     """
 
@@ -103,6 +114,8 @@ def find_run_data(
     Raises:
         FileNotFoundError, InputError: if there are no such images, or what they are cannot be told.
     """
+    if options.path and _are_shards(options):
+        return _find_shards(options, config, given, saved)
     unpaired = config.is_unpaired
     if options.path is None:
         make = default_unpaired_dataset if unpaired else default_dataset
@@ -114,14 +127,73 @@ def find_run_data(
         found = None if unpaired else _find_pairs(options)
     train, val = _split(_domains(root, options, found), root)
     train = tuple(_thin(part, options.max_pairs) for part in train)
-    if saved and "encodings" in saved:
-        encodings = tuple(map(encoding_from_dict, saved["encodings"]))
-    elif options.path is None or saved:
+    encodings = saved_encodings(saved)
+    if encodings is None and (options.path is None or saved):
         encodings = _plain_encodings(config)
-    else:
+    elif encodings is None:
         encodings = _look_at(options, train, val, config, given)
-    data = RunData(root, train, val, encodings, direction=config.direction)
-    return replace(data, identity=_identify(data, options))
+    digest = data_digest(root, [*train, *val])
+    counts = {"train": _count(train), "val": _count(val)}
+    identity = counts | {"digest": digest} | _identity_of(options, encodings)
+    return RunData(root, train, val, encodings, identity, config.direction)
+
+
+def _count(parts: tuple[list, ...]) -> str:
+    return " and ".join(str(len(part)) for part in parts)
+
+
+def _are_shards(options: DataOptions) -> bool:
+    return options.layout == "shards" or (
+        options.layout == "auto" and options.path.is_dir() and holds_shards(options.path)
+    )
+
+
+def _find_shards(
+    options: DataOptions, config: TrainConfig, given: Sequence[str], saved: dict | None
+) -> RunData:
+    """Return the shards of a folder, which know what their files hold."""
+    for name in ("a", "b", "a_range", "b_range", "skip_orphans", "max_pairs"):
+        if getattr(options, name):
+            flag = "--" + name.replace("_", "-")
+            raise InputError(f"{flag} does not apply to shards; give it when you write them")
+    if config.is_unpaired:
+        raise InputError("CycleGAN reads no shards; give the folder of pictures")
+    found = find_shards(options.path)
+    train, val = found["train"], found.get("val") or found["test"]
+    encodings = saved_encodings(saved) or _with_channels(
+        shard_encodings(options.path), config, given
+    )
+    log.info("layout shards: %d to train on, %d to validate on", len(train), len(val))
+    for side, encoding in zip("AB", encodings, strict=True):
+        log.info("%s: %s", side, encoding.describe())
+    identity = shards_identity(train, val) | _identity_of(options, encodings)
+    return RunData(options.path, (train,), (val,), encodings, identity, config.direction)
+
+
+def saved_encodings(saved: dict | None) -> tuple[Encoding, Encoding] | None:
+    """Return the encodings of sides A and B that a checkpoint keeps, if it does."""
+    if not saved or "encodings" not in saved:
+        return None
+    encoding_a, encoding_b = map(encoding_from_dict, saved["encodings"])
+    return encoding_a, encoding_b
+
+
+def _with_channels(
+    encodings: tuple[Encoding, Encoding], config: TrainConfig, given: Sequence[str]
+) -> tuple[Encoding, Encoding]:
+    """Return encodings with the numbers of channels that were asked for."""
+    wanted = [getattr(config, name) if name in given else None for name in _channel_names(config)]
+    first, second = (
+        replace(encoding, channels=count) if count else encoding
+        for encoding, count in zip(encodings, wanted, strict=True)
+    )
+    return first, second
+
+
+def _channel_names(config: TrainConfig) -> tuple[str, str]:
+    """Return the settings that hold the channels of side A and of side B."""
+    names = ("in_channels", "out_channels")
+    return names if config.direction == "AtoB" else names[::-1]
 
 
 def _find_pairs(options: DataOptions) -> Found:
@@ -194,8 +266,7 @@ def _look_at(
     """Find what the values of sides A and B mean, and say it."""
     both = train if len(train) == 2 else sides(train[0])
     both_val = val if len(val) == 2 else sides(val[0])
-    names = ("in_channels", "out_channels")
-    names = names if config.direction == "AtoB" else names[::-1]
+    names = _channel_names(config)
     roles = ("input", "target") if config.direction == "AtoB" else ("target", "input")
     encodings = []
     for side, role, images, more, name in zip("ab", roles, both, both_val, names, strict=True):
@@ -221,26 +292,21 @@ def settle_channels(config: TrainConfig, data: RunData) -> TrainConfig:
     return replace(config, in_channels=real_a.channels, out_channels=real_b.channels)
 
 
-def _identify(data: RunData, options: DataOptions) -> dict:
-    """Return what identifies the data of a run, as plain values.
+def _identity_of(options: DataOptions, encodings: tuple[Encoding, Encoding]) -> dict:
+    """Return what a checkpoint keeps of the data as plain values, beside counts and digest.
 
-    `train` and `val` say how many images there are, `digest` covers the names and sizes of all
-    files, `path` is empty for the procedural facades, `encodings` are those of A and B, and
-    `options` are the others that were given.
+    `path` is empty for the procedural facades, `options` are those that were given.
     """
-    counts = {"train": data.train, "val": data.val}
     chosen = {
         option.name: getattr(options, option.name)
         for option in fields(DataOptions)
         if option.name not in ("path", "layout") and getattr(options, option.name) != option.default
     }
     return {
-        **{name: " and ".join(str(len(part)) for part in parts) for name, parts in counts.items()},
-        "digest": data_digest(data.root, [*data.train, *data.val]),
         "path": str(options.path.resolve()) if options.path else "",
         "layout": options.layout,
         "options": chosen,
-        "encodings": [asdict(encoding) for encoding in data.encodings],
+        "encodings": [asdict(encoding) for encoding in encodings],
     }
 
 
@@ -270,10 +336,13 @@ def open_datasets(
         "resize": config.resize,
         "multiple_of": 2**config.depth,
     }
-    train_set = kind(
-        *data.train, load_size=config.load_size or None, flip=config.flip,
-        progress=_bar("reading headers", data.train), **common,
-    )  # fmt: skip
+    jitter = {"load_size": config.load_size or None, "flip": config.flip}
+    if isinstance(data.train[0][0], Shard):
+        train_set = ShardDataset(*data.train, **jitter, **common)
+        _notice_shapes(train_set.images, config)
+        return train_set, PairedDataset(read_pairs(*data.val, VALIDATED), jitter=False, **common)
+    bar = _bar("reading headers", data.train)
+    train_set = kind(*data.train, progress=bar, **jitter, **common)
     val_set = kind(*data.val, jitter=False, **common)
     _notice_shapes(train_set, config)
     home = memory_for(train_set.needed_bytes + val_set.needed_bytes, device)
@@ -302,7 +371,8 @@ def memory_for(needed: int, device: torch.device) -> torch.device | None:
 
 def common_shape(dataset: Dataset) -> tuple[int, int]:
     """Return (height, width) of most images of a dataset, as they are on disk."""
-    return Counter(shape for item in dataset.shapes for shape in item if shape).most_common(1)[0][0]
+    shapes = getattr(dataset, "images", dataset).shapes  # of shards, that of the first pair
+    return Counter(shape for item in shapes for shape in item if shape).most_common(1)[0][0]
 
 
 def _notice_shapes(dataset: Dataset, config: TrainConfig) -> None:

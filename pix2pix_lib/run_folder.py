@@ -24,6 +24,7 @@ from .config import TrainConfig, reverse_config
 from .encoding import Encoding
 from .files import replacing
 from .run_data import RunData
+from .streaming import ShardDataset
 from .trainer import Trainer, losses_of
 
 if TYPE_CHECKING:
@@ -121,11 +122,14 @@ class RunFolder:
         """Draw the first pairs of a dataset as the networks see them, before the training."""
         from .plots import sample_rows
 
-        plain = copy.copy(dataset)
-        plain.jitter = False
+        if isinstance(dataset, ShardDataset):
+            plain = dataset.first(FIRST_PAIRS)
+        else:
+            plain = copy.copy(dataset)
+            plain.jitter = False
         inputs, targets = first_pairs(plain, FIRST_PAIRS)
         names = ("input (A)", "target (B)")
-        names = names if dataset.direction == "AtoB" else ("input (B)", "target (A)")
+        names = names if plain.direction == "AtoB" else ("input (B)", "target (A)")
         shown = dict(zip(names, (inputs, targets), strict=True))
         _write_figure(self.path / "pairs.png", sample_rows(self._viewable(shown)))
         log.info("%s shows the first pairs", self.path / "pairs.png")

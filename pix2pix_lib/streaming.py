@@ -4,6 +4,7 @@ What is random here follows from seed and epoch, the numbers of processes and of
 batch size. So a run that goes on from the end of an epoch gets the pairs that it would have got.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -48,6 +49,12 @@ class ShardDataset(IterableDataset):
 
     def __len__(self) -> int:
         return sum(shard.pairs for shard in self.shards)
+
+    def first(self, count: int) -> PairedDataset:
+        """Return the first pairs of the shards, read into memory and without jitter."""
+        images = copy.copy(self.images)
+        images.pairs, images.jitter = read_pairs(self.shards, count), False
+        return images
 
     def set_epoch(self, epoch: int, seed: int, batch_size: int) -> None:
         """Choose the epoch that comes next; to be called before a DataLoader copies the dataset."""

@@ -13,6 +13,7 @@ from pix2pix_lib.facades import CLASS_COLOURS, make_pair
 from pix2pix_lib.facades.messy import PLANTED, messy_dataset
 from pix2pix_lib.layouts import Pair, find_dataset
 from pix2pix_lib.looks import contact_sheet, flatness, look_at
+from pix2pix_lib.making import draw_edges
 
 SIZE, COUNT = 64, 20
 Images = list[tuple[np.ndarray, np.ndarray]]
@@ -169,6 +170,17 @@ def test_shift_of_one_pair_is_found(facades, found):
     assert found(images) == {"shift": [4]}
 
 
+@pytest.mark.parametrize(("method", "sigma"), [("canny", 2), ("canny", 1), ("sobel", 2)])
+def test_lines_lie_where_the_edges_are(found, method, sigma):
+    """Thin lines and broad ones have two flanks; neither is taken for a shift."""
+    photos = [make_pair(seed, 128).photo for seed in range(COUNT)]
+    lines = [np.stack([draw_edges(photo, method, sigma)] * 3, axis=2) for photo in photos]
+    assert found(list(zip(lines, photos))) == {}
+    if method == "canny":
+        there = [(moved(edges, 4, 0), photo) for edges, photo in zip(lines, photos)]
+        assert found(there) == {"shift": list(range(COUNT))}
+
+
 def test_exif_turn_of_one_side_is_found_and_of_both_is_not(facades, tmp_path):
     pairs = write(tmp_path, facades[:3])
     exif = Image.Exif()
@@ -192,6 +204,10 @@ def test_near_duplicates_across_splits_are_found(facades, tmp_path, mirrored):
     ]
 
 
+def test_duplicates_within_a_split_are_no_leak(facades, found):
+    assert found([*facades, facades[4]]) == {}
+
+
 def test_one_label_map_with_two_photos_is_no_duplicate(facades, tmp_path):
     other = make_pair(0, SIZE, photo_seed=5)
     entries, _ = look_at({"": write(tmp_path, [facades[0], (other.photo, other.label)])})
@@ -208,12 +224,37 @@ def test_label_maps_of_jpeg_are_found_if_some_are_and_if_all_are(facades, tmp_pa
             label.save(pair.b.with_suffix(".jpg"), quality=85)
     some[:3] = [Pair(pair.a, pair.b.with_suffix(".jpg")) for pair in some[:3]]
     for seed in range(3):
-        pair = make_pair(seed, 256)
+        pair = large_pair(seed)
         large += write(tmp_path / str(seed), [(pair.photo, pair.label)], "jpg")
     for pairs in (some, large):
         _, findings = check({"": pairs})
         assert [each.kind for each in findings] == ["JPEG label maps"]
         assert len(findings[0].names) == 3
+
+
+def test_label_maps_that_were_jpeg_once_are_found_as_png(facades, tmp_path):
+    pairs = write(tmp_path, [(pair.photo, pair.label) for pair in map(large_pair, range(3))])
+    with Image.open(pairs[1].b) as label:
+        label.save(tmp_path / "once.jpg", quality=90)
+    with Image.open(tmp_path / "once.jpg") as label:
+        label.save(pairs[1].b)
+    _, findings = check({"": pairs})
+    assert [(each.kind, each.names) for each in findings] == [("JPEG label maps", ("1",))]
+
+
+def large_pair(seed: int):
+    return make_pair(seed, 256)
+
+
+def test_masks_of_two_values_resized_smoothly_are_found(facades, found):
+    """Few values, but those at the borders are of no class."""
+    images = []
+    for photo, label in facades:
+        mask = (label[:, :, 0] > 100).astype(np.uint8) * 255
+        images.append((photo, mask))
+    small = Image.fromarray(images[6][1]).resize((32, 32), Image.Resampling.NEAREST)
+    images[6] = images[6][0], np.asarray(small.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    assert found(images) == {"smooth label maps": [6]}
 
 
 def test_label_maps_resized_smoothly_are_found_and_to_the_nearest_pixel_are_not(facades, found):
@@ -246,6 +287,8 @@ def test_flatness_calls_no_photo_or_gradient_a_label_map(facades):
     sky = np.stack([np.tile(ramp, (256, 1)), np.tile(ramp[:, None], (1, 256))], axis=2)
     sky = np.concatenate([sky, sky[:, :, :1]], axis=2)
     assert not flatness(sky).is_label_map
+    steps = np.repeat(ramp[None], 256, axis=0).repeat(4, axis=1)  # flat, but a range of greys
+    assert not flatness(np.stack([steps] * 3, axis=2)).is_label_map
     assert not any(flatness(photo).is_label_map for photo, _ in facades)
 
 

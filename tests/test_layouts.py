@@ -251,6 +251,16 @@ UNDERSTOOD = {
         "folders", {"": 3}, "2_Ortho_RGB/top_potsdam_2_10_RGB.tif",
         "5_Labels_all/top_potsdam_2_10_label.tif", [],
     ),
+    "kinds of labels in folders": (
+        spread("SYN/{}/00{}.png", ("RGB", "GT/COLOR", "GT/LABELS"), range(3)),
+        "folders", {"": 3}, "SYN/RGB/000.png", "SYN/GT/COLOR/000.png", ["--b LABELS/"],
+    ),
+    "BDD": (
+        spread("{}/{}/{}.jpg", ("images",), ("train", "val"), ("0a", "1b"))
+        + spread("{}/{}/{}_train_id.png", ("labels",), ("train", "val"), ("0a", "1b")),
+        "folders", {"train": 2, "val": 2},
+        "images/train/0a.jpg", "labels/train/0a_train_id.png", [],
+    ),
     "roads of Massachusetts": (
         spread("tiff/{}/{}_15.tiff", ("train", "val"), range(3))
         + spread("tiff/{}_labels/{}_15.tif", ("train", "val"), range(3)),
@@ -356,6 +366,10 @@ REFUSED = {
         spread("{}/{}.jpg", ("A", "B", "AB"), range(3)), ["--a A/ --b /B/", "AB/ (3 images)"],
     ),
     "three views": (spread("view_{}/{}.jpg", "abc", range(3)), ["3 kinds", "view_c/ (3 images)"]),
+    "kinds of labels in folders, and depth": (
+        spread("SYN/{}/00{}.png", ("RGB", "GT/ID", "GT/LABELS", "Depth"), range(3)),
+        ["4 kinds", "--a RGB/ --b Depth/ or --a RGB/ --b ID/ or --a RGB/ --b LABELS/"],
+    ),
     "two annotators": (
         spread("stare-images/im{}.ppm", range(3)) + spread("labels-ah/im{}.ah.ppm", range(3))
         + spread("labels-vk/im{}.vk.ppm", range(3)),
@@ -406,6 +420,9 @@ CHOICES = {
     "the longer text for A": (
         spread("im_{}{}.png", range(3), ("", "_old")), "_old.", "im_", {"": 3}, "names",
     ),
+    "text within the names": (
+        spread("ROI_{}_p{}.tif", ("s1", "s2"), range(3)), "_s1_", "_s2_", {"": 3}, "names",
+    ),
     "one text within the other": (
         spread("im_{}{}.png", range(3), ("", "_old")), "im_", "_old", {"": 3}, "names",
     ),
@@ -436,7 +453,7 @@ def test_the_flags_of_a_refusal_work(tmp_path, name):
 def test_flags_that_do_not_fit_are_refused(tmp_path):
     put(tmp_path, *CHASE)
     assert "give both or none" in refusal(tmp_path, a=".jpg")
-    assert "a path is Image_01L.jpg" in refusal(tmp_path, a=".jpg", b="3rd")
+    assert "a path is Image_01L.jpg; give" in refusal(tmp_path, a=".jpg", b="3rd")
     assert "contains both --a image and --b _1sth" in refusal(tmp_path, a="image", b="_1sth")
     assert "in layout pairs each file has both" in refusal(tmp_path, a="x", b="y", layout="pairs")
 
@@ -668,7 +685,7 @@ def test_other_files_and_folders_are_no_images_and_hidden_ones_are_passed_over(t
     assert found.splits == {"": [Pair(tmp_path / "a" / "1.png", tmp_path / "b" / "1.png")]}
     assert found.notes == [
         "the folder folder.png is empty",
-        "1 .mat files cannot be read; convert them to PNG or JPEG",
+        "1 .mat file cannot be read; convert it to PNG or JPEG",
         "left out: 2 .csv, 2 .txt, 1 without an ending",
     ]
 

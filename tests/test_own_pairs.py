@@ -12,7 +12,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from pix2pix_lib import facades, train, translate
+from pix2pix_lib import facades, prepare, train, translate
 from pix2pix_lib.checkpoints import load_generator, read_card, read_checkpoint
 from pix2pix_lib.images import read_image
 
@@ -205,6 +205,48 @@ def test_cityscapes_trains_from_the_colour_maps(tmp_path, capsys):
     flags = ("--image-size", "64x32", "--a", "leftImg8bit.png", "--b", "labelIds.png")
     assert first_command(root, tmp_path / "numbers", *flags, "--in-channels", "12") == 0
     assert re.search(r"label maps, \d+ classes by numbers, shown as 12 ch", capsys.readouterr().out)
+
+
+# --- shards -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_shards_train_and_resume_exactly(camvid, tmp_path, capsys, monkeypatch, workers):
+    shards = tmp_path / "shards"
+    pack = ["shards", str(camvid), "--out", str(shards), "--pairs-per-shard", "2"]
+    assert prepare.main(pack) == 0
+    flags = ("--epochs", "2", "--workers", workers, "--in-channels", "12")
+    assert first_command(shards, tmp_path / "whole", *flags) == 0
+    said = capsys.readouterr().out
+    assert "layout shards" in said and "6 pairs to train on, 2 to validate on" in said
+    assert "B: label maps, 12 classes by numbers, shown as 12 channels, one a class" in said
+    assert read_image(tmp_path / "whole" / "pairs.png").float().std() > 20
+
+    def interrupted(trainer, *rest, **options):
+        if trainer.epoch == 1:
+            raise KeyboardInterrupt
+        return train_epoch(trainer, *rest, **options)
+
+    train_epoch = train.train_epoch
+    monkeypatch.setattr(train, "train_epoch", interrupted)
+    assert first_command(shards, tmp_path / "half", *flags) == 130
+    monkeypatch.setattr(train, "train_epoch", train_epoch)
+    assert train.main(["--resume", "--out", str(tmp_path / "half"), "--workers", workers]) == 0
+    results = [tmp_path / name / "generator.safetensors" for name in ("whole", "half")]
+    assert results[0].read_bytes() == results[1].read_bytes()
+
+
+def test_what_does_not_go_with_shards_is_refused(camvid, tmp_path, capsys):
+    shards = tmp_path / "shards"
+    assert prepare.main(["shards", str(camvid), "--out", str(shards)]) == 0
+    for flags, words in (
+        (("--max-pairs", "3"), "--max-pairs does not apply to shards"),
+        (("--system", "cyclegan", "--image-size", "64"), "CycleGAN reads no shards"),
+    ):
+        capsys.readouterr()
+        command = ["--data", str(shards), "--out", str(tmp_path / "out"), "--device", "cpu"]
+        assert train.main([*command, *flags]) == 2
+        assert words in refusal(capsys)
 
 
 # --- other values and bands ----------------------------------------------------------------------

@@ -363,6 +363,12 @@ def test_an_interruption_leaves_nothing(
     assert {path.name for path in tmp_path.iterdir()} == {"set", "photos"}
 
 
+def test_hidden_files_are_no_photos(photos, tmp_path):
+    (photos / "._first.png").write_bytes(b"what a Mac leaves on foreign disks")
+    assert run("grey", photos, "--out", tmp_path / "out") == 0
+    assert sorted(contents(tmp_path / "out")) == ["first.png", "more/second.png"]
+
+
 def test_a_damaged_photo_is_named_and_nothing_is_made(photos, tmp_path, capsys):
     (photos / "third.jpg").write_bytes(b"not a photo")
     assert run("edges", photos, "--out", tmp_path / "out") == 2

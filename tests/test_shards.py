@@ -169,9 +169,9 @@ def test_damaged_file_is_named_and_nothing_is_left(part, tmp_path):
     pairs = make_pairs(tmp_path / "files", 70, side=16)
     for pair in pairs:
         Image.effect_noise((16, 16), 50).save(pair.a)
-    content = pairs[1].a.read_bytes()
-    pairs[1].a.write_bytes(content[: int(part * len(content))])
-    with pytest.raises(InputError, match=r"001\.street\.png: not a readable image"):
+    content = pairs[2].a.read_bytes()  # not one of the sample that is looked at first
+    pairs[2].a.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(InputError, match=r"002\.street\.png: not a readable image"):
         write_shards({"train": pairs}, tmp_path / "shards", 2)
     assert no_shards_in(tmp_path / "shards")
 
