@@ -197,7 +197,7 @@ def _sure_move(surface: np.ndarray, usual: tuple[int, int], least: float) -> tup
         tuple(np.clip(middle + np.array(usual) + way, 0, 2 * middle))
         for way in (0, np.subtract(usual, move))
     )
-    sure = high > least and high - surface[here] > 5 and surface[beyond] < 0.7 * high
+    sure = high > least and high - surface[here] > 5 and surface[beyond] < 0.5 * high
     return move if sure else usual
 
 
@@ -296,11 +296,12 @@ def label_maps(entries: list[Entry]) -> list[Finding]:
         if np.mean([look.flat.is_label_map for look in looks.values()] or [0]) < 0.5:
             continue
         usual = np.median([look.flat.exact for look in looks.values()])
+        most = max(MOST_CLASSES, 4 * usual) if usual > 2 else 8  # masks have two values
         for name, look in looks.items():
             flat = look.flat
             if flat.wobble > 0.05 or (look.format == "JPEG" and flat.exact > MOST_CLASSES):
                 jpeg[name] = flat.exact
-            elif flat.mixed > 0.03 or flat.exact > max(MOST_CLASSES, 4 * usual):
+            elif flat.mixed > 0.03 or flat.exact > most:
                 smooth[name] = flat.exact
     return _finding(
         "JPEG label maps", jpeg, f"JPEG gave label maps new colours: {_most(jpeg)}",

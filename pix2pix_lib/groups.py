@@ -290,13 +290,14 @@ Keyed = dict[tuple[str, str], list[ImageFile]]  # files by split and what names 
 def match(one: Group, other: Group) -> tuple[Keyed, Keyed]:
     """Return the files of two groups by what names the pair; files with one key are partners.
 
-    Names are compared as they are or, if that finds more, without regard to capitals. If half of
+    Names are compared as they are or, if that finds more, without regard to capitals, and to zeros
+    before a number. If half of
     the files have no partner so, what all names of a group share at their ends is left out.
     """
     best, most = ({}, {}), -1
     for strip in (False, True):
         ends = _differing_ends(one, other) if strip else (("", ""), ("", ""))
-        for fold in (str, str.casefold):
+        for fold in (str, str.casefold, _unpadded):
             keys = _keyed(one, ends[0], fold), _keyed(other, ends[1], fold)
             common = len(keys[0].keys() & keys[1].keys())
             if common > most:
@@ -304,6 +305,10 @@ def match(one: Group, other: Group) -> tuple[Keyed, Keyed]:
         if 2 * most >= min(len(one.names), len(other.names)):
             break
     return best
+
+
+def _unpadded(name: str) -> str:
+    return re.sub(r"\d+", lambda number: str(int(number[0])), name.casefold())
 
 
 def _keyed(group: Group, ends: Mark, fold: Callable[[str], str]) -> Keyed:
@@ -393,25 +398,23 @@ def _texts(group: Group) -> list[str]:
 
 
 def select(files: list[ImageFile], a: str, b: str) -> tuple[set[ImageFile], set[ImageFile]]:
-    """Return the files whose paths contain the text of A and of B; the longer text wins.
+    """Return the files whose paths contain the text of A and of B.
+
+    Where a path contains both, the text that fewer paths contain wins, or else the longer one.
 
     Raises:
-        InputError: if a path contains both, and they are equally long.
+        InputError: if that decides nothing.
     """
-    selected = set(), set()
-    text_a, text_b = normal(a).casefold(), normal(b).casefold()
-    for file in files:
-        path = f"/{file.relative}".casefold()
-        in_a, in_b = text_a in path, text_b in path
-        if in_a and in_b:
-            if len(text_a) == len(text_b):
-                raise InputError(
-                    f"{file.path} contains both --a {a} and --b {b}; make one of them longer"
-                )
-            in_a = len(text_a) > len(text_b)
-        if in_a or in_b:
-            selected[0 if in_a else 1].add(file)
-    return selected
+    texts = [normal(text).casefold() for text in (a, b)]
+    found = [{f for f in files if text in f"/{f.relative}".casefold()} for text in texts]
+    both = found[0] & found[1]
+    if both:
+        rank_a, rank_b = ((-len(f), len(text)) for f, text in zip(found, texts, strict=True))
+        if rank_a == rank_b:
+            path = min(file.path for file in both)
+            raise InputError(f"{path} contains both --a {a} and --b {b}; make one of them longer")
+        found[1 if rank_a > rank_b else 0] -= both
+    return found[0], found[1]
 
 
 def group_by_text(files: list[ImageFile], a: str, b: str) -> tuple[Group, Group]:

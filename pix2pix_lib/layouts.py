@@ -107,7 +107,7 @@ def find_dataset(
     survey = _survey(Path(root), layout, a, b)
     notes = list(survey.notes)
     if survey.sides:
-        if survey.stray and survey.layout != "folders" and not skip_orphans:
+        if survey.stray and survey.layout != "folders" and not (skip_orphans or a):
             raise InputError(_stray_line(survey))
         notes += _left_out(survey.stray, "belong to neither side")
         pairs = _partners(survey, skip_orphans, notes)

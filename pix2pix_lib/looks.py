@@ -277,9 +277,10 @@ def _mixed(pixels: np.ndarray, nearest: np.ndarray, colours: np.ndarray) -> floa
         away = np.abs(here - start - part[:, None] * along).max(axis=1, initial=0)
         mixtures.append(here[(away <= RADIUS) & (part > 0) & (part < 1)])
     found = np.concatenate(mixtures)
-    if len(np.unique(found, axis=0)) < 4:  # a thin line of one colour is no mixture
+    counts = np.unique(found, axis=0, return_counts=True)[1]
+    if counts.max(initial=0) > 0.6 * len(found):  # a thin line of one colour is no mixture
         return 0.0
-    return len(found) / borders
+    return len(found) / max(borders, 1)
 
 
 def by_split(entries: Iterable[Entry]) -> list[list[Entry]]:

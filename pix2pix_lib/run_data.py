@@ -16,7 +16,15 @@ from .devices import available_memory
 from .encoding import KINDS, Encoding, encoding_from_dict, find_encoding
 from .facades import default_dataset, default_unpaired_dataset
 from .files import generated_data
-from .layouts import LAYOUTS, Found, describe, find_dataset, find_unpaired, sides
+from .layouts import (
+    LAYOUTS,
+    Found,
+    available_splits,
+    describe,
+    find_dataset,
+    find_unpaired,
+    sides,
+)
 from .progress import progress_callback
 from .resizing import scaled_shape, size_text
 from .shards import (
@@ -214,9 +222,7 @@ def _domains(root: Path, options: DataOptions, found: Found | None) -> dict[str,
 
 def find_unpaired_splits(root: Path, options: DataOptions) -> dict[str, tuple[list, ...]]:
     """Return both domains of each split that an unpaired dataset has."""
-    from .layouts import available_splits
-
-    splits = available_splits(root) or [None]
+    splits = available_splits(root, options.layout, options.a, options.b) or [None]
     return {
         split or "": find_unpaired(root, split, options.layout, options.a, options.b)
         for split in splits

@@ -374,12 +374,14 @@ def explain_worker_errors() -> Iterator[None]:
     """Turn what a DataLoader raises for its workers into errors of one line.
 
     It raises an error of the worker's type whose text is the worker's traceback. That a worker was
-    killed, it raises wherever this process happens to be.
+    killed, it raises wherever this process happens to be. Errors that leave here have `own_share`
+    set: of several processes only this one may know of it.
     """
     try:
         yield
     except (InputError, OSError, RuntimeError) as error:
         short = _shorten_worker_error(error)
+        (short or error).own_share = True
         if short is None:
             raise
         clear_frames(error.__traceback__)  # whoever keeps the error would keep the workers

@@ -412,6 +412,10 @@ CHOICES = {
         DRIVE_FULL, "images/", "1st_manual/", {"train": 4, "test": 2}, "left out: 8 images",
     ),
     "an ending": (CHASE, ".jpg", "1stho", {"": 6}, "--a .jpg and --b 1stho tell the sides"),
+    "one of two annotators": (
+        CHASE + spread("Image_0{}{}_2ndHO.png", range(1, 4), "LR"),
+        ".jpg", "_1stHO", {"": 6}, "left out: 6 images that belong to neither side",
+    ),
     "turned round": (MEMBRANE, "label/", "image/", {"train": 4}, "left out: 3 images"),
     "several folders": (
         spread("{}/{}/x/{}.png", ("p", "q"), ("Left One", "two"), range(2)),
@@ -450,11 +454,28 @@ def test_the_flags_of_a_refusal_work(tmp_path, name):
         assert a.strip("/") in first[0] and b.strip("/") in first[1] and sum(counts.values()) >= 2
 
 
+def test_of_two_texts_in_a_path_the_rarer_one_counts(tmp_path):
+    """STARE: every label's path contains .ppm too."""
+    put(tmp_path, *(f"im{n:04d}{mark}.ppm" for n in range(4) for mark in ("", ".ah")))
+    _, counts, first, _ = found_in(tmp_path, a=".ppm", b=".ah")
+    assert counts == {"": 4} and first == ("im0000.ppm", "im0000.ah.ppm")
+
+
+def test_zeros_before_a_number_tell_no_names_apart(tmp_path):
+    put(
+        tmp_path,
+        *(f"images/{n}.png" for n in range(12)),
+        *(f"masks/{n:03d}.png" for n in range(12)),
+    )
+    _, counts, first, _ = found_in(tmp_path)
+    assert counts == {"": 12} and first == ("images/0.png", "masks/000.png")
+
+
 def test_flags_that_do_not_fit_are_refused(tmp_path):
     put(tmp_path, *CHASE)
     assert "give both or none" in refusal(tmp_path, a=".jpg")
     assert "a path is Image_01L.jpg; give" in refusal(tmp_path, a=".jpg", b="3rd")
-    assert "contains both --a image and --b _1sth" in refusal(tmp_path, a="image", b="_1sth")
+    assert "contains both --a image and --b mage_" in refusal(tmp_path, a="image", b="mage_")
     assert "in layout pairs each file has both" in refusal(tmp_path, a="x", b="y", layout="pairs")
 
 
