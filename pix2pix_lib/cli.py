@@ -74,11 +74,18 @@ def _words_of(error: BaseException | None) -> list[str]:
 def _report(error: BaseException, line: str, status: int, debug: bool) -> int:
     """Print an error; of several processes the first speaks, and each that has lost another."""
     close_bars()  # what follows begins a line of its own
-    if is_first_process() or isinstance(error, ConnectionError):
+    if is_first_process() or isinstance(error, ConnectionError) or _in_own_share(error):
         if debug:
             traceback.print_exception(error)
         print(line, file=sys.stderr)
     return status
+
+
+def _in_own_share(error: BaseException | None) -> bool:
+    """Return whether an error, or its cause, is one that other processes may not meet."""
+    return error is not None and (
+        getattr(error, "own_share", False) or _in_own_share(error.__cause__)
+    )
 
 
 def is_first_process() -> bool:

@@ -186,8 +186,8 @@ def _read_pillow(file: Image.Image, source: Source, numbers: bool) -> np.ndarray
     orientation = _orientation(file, source)
     inverted = file.mode == "I;16" and _tiff_tag(file, _PHOTOMETRIC) == _WHITE_IS_ZERO
     file.load()
-    if file.format == "TIFF":  # Pillow turns these itself, at a time that depends on its version
-        orientation = file.getexif().get(_ORIENTATION, 1)
+    if file.format == "TIFF":  # Pillow has turned these itself
+        orientation = 1
     if file.mode in _EIGHT_BIT:
         image = file if numbers and file.mode in ("P", "L") else _lay_on_white(file)
         if not (numbers and image.mode == "P"):
@@ -221,7 +221,9 @@ def _read_array(source: Source, mmap_mode: str | None = None) -> np.ndarray:
     The bands are its first or its last axis, whichever is shorter.
     """
     try:
-        values = np.load(source, mmap_mode=mmap_mode, allow_pickle=False)
+        in_memory = not isinstance(source, (str, Path))
+        mmap_mode = None if in_memory else mmap_mode
+        values = np.load(_rewound(source), mmap_mode=mmap_mode, allow_pickle=False)
         if values.dtype.kind not in "buif":
             raise ValueError(f"values of type {values.dtype}")
         return _plain_type(_bands_first(values, last=values.shape[-1] <= values.shape[0]))
@@ -236,7 +238,7 @@ def _read_tiff(source: Source, page: int) -> np.ndarray:
     import tifffile
 
     try:
-        with tifffile.TiffFile(source) as file:
+        with tifffile.TiffFile(_rewound(source)) as file:
             image = file.pages[page]
             orientation = int(image.tags.valueof("Orientation", 1))
             values = _bands_first(image.asarray(), last=not image.axes.startswith("S"))
@@ -410,7 +412,7 @@ def opened(source: Source) -> Iterator[Image.Image]:
         InputError: if it cannot be read as an image.
     """
     try:
-        with Image.open(_rewound(source)) as file:
+        with _bytes_of(source) as stream, Image.open(stream) as file:
             yield file
     except FileNotFoundError as error:
         raise _missing(source) from error
@@ -446,6 +448,20 @@ def _name(source: Source) -> str:
 
 def _suffix(source: Source) -> str:
     return Path(_name(source)).suffix.lower()
+
+
+@contextmanager
+def _bytes_of(source: Source) -> Iterator[BinaryIO]:
+    """Open a file, or go to the beginning of what is open.
+
+    Given a name, Pillow would map an uncompressed TIFF into memory, and scramble one that is to be
+    turned.
+    """
+    if isinstance(source, (str, Path)):
+        with open(source, "rb") as stream:
+            yield stream
+    else:
+        yield _rewound(source)
 
 
 def _rewound(source: Source) -> Source:

@@ -160,8 +160,9 @@ def _find_shards(
     options: DataOptions, config: TrainConfig, given: Sequence[str], saved: dict | None
 ) -> RunData:
     """Return the shards of a folder, which know what their files hold."""
-    for name in ("a", "b", "a_range", "b_range", "skip_orphans", "max_pairs"):
-        if getattr(options, name):
+    for option in fields(DataOptions):
+        name = option.name
+        if name not in ("path", "layout") and getattr(options, name) != option.default:
             flag = "--" + name.replace("_", "-")
             raise InputError(f"{flag} does not apply to shards; give it when you write them")
     if config.is_unpaired:
@@ -171,7 +172,7 @@ def _find_shards(
     encodings = saved_encodings(saved) or _with_channels(
         shard_encodings(options.path), config, given
     )
-    log.info("layout shards: %d to train on, %d to validate on", len(train), len(val))
+    log.info("layout shards: %d shards to train on, %d to validate on", len(train), len(val))
     for side, encoding in zip("AB", encodings, strict=True):
         log.info("%s: %s", side, encoding.describe())
     identity = shards_identity(train, val) | _identity_of(options, encodings)

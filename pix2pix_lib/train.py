@@ -408,7 +408,7 @@ def train_in_folder(
         raise KeyboardInterrupt(
             f"{checkpoint} holds the finished epochs, --resume goes on from there"
         ) from error
-    except OSError as error:
+    except (OSError, InputError) as error:
         left = "is kept, --resume goes on from there" if checkpoint.exists() else ""
         kept = f"{checkpoint} {left}" if left else "no checkpoint is left"
         raise type(error)(f"{error}; {kept}") from error

@@ -31,6 +31,7 @@ from pix2pix_lib.facades import facade_tensors
 from pix2pix_lib.images import read_image, read_values, to_float, to_grey, to_uint8
 from pix2pix_lib.layouts import Pair, Side, available_splits, find_pairs
 from pix2pix_lib.resizing import resize
+from pix2pix_lib.validation import InputError
 
 INPUT, TARGET = 10, 200  # what blue holds in the two pictures of a pair
 REAL_FACADES = os.environ.get("REAL_FACADES_DIR")
@@ -346,14 +347,14 @@ def test_images_of_unequal_size_are_refused_before_the_training_starts(tmp_path,
     pair = Pair(file_a, save(tmp_path / "b.png", coordinates(6, 4, 0)))
     with pytest.raises(ValueError, match="one size") as error:
         PairedDataset([pair], size=4, in_memory=in_memory)
-    error_line(error, f"{pair.a} is 4x6", f"{pair.b} is 6x4", "resize one of them")
+    error_line(error, f"{pair.a} is 6x4", f"{pair.b} is 4x6", "resize one of them")
 
 
 def test_unequal_sizes_are_noticed_when_a_file_changes_after_the_check(tmp_path):
     pair = save_coordinate_pair(tmp_path, 8, 8)
     dataset = PairedDataset([pair], size=8)
     save(pair.b, coordinates(8, 10, TARGET))
-    with pytest.raises(ValueError, match="8x10"):
+    with pytest.raises(ValueError, match="10x8"):
         dataset[0]
 
 
@@ -387,9 +388,68 @@ def test_a_file_that_vanished_is_named(tmp_path):
     error_line(error, pair.b, "no such file")
 
 
+def test_an_exif_turn_on_one_side_is_named(tmp_path):
+    """The label map was drawn over the pixels as they are stored."""
+    pair = save_coordinate_pair(tmp_path, 20, 24)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    with Image.open(pair.a) as picture:
+        picture.save(pair.a, exif=turned)
+    with pytest.raises(ValueError, match="must have one size") as error:
+        PairedDataset([pair], size=16)
+    error_line(error, "a/1.png is 20x24", "b/1.png is 24x20", "EXIF data of 1.png turn it (orient")
+
+
+def test_images_are_read_in_order_and_the_first_error_ends_it(tmp_path):
+    done = []
+    assert data.in_parallel(lambda n: n * n, range(50), lambda *n: done.append(n)) == [
+        n * n for n in range(50)
+    ]
+    assert done == [(n, 50) for n in range(1, 51)]
+    begun = []
+
+    def fail(number):
+        begun.append(number)
+        if number == 3:
+            raise InputError("three")
+
+    with pytest.raises(InputError, match="three"):
+        data.in_parallel(fail, range(10_000))
+    assert len(begun) < 10_000  # what had not begun is left
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_crop_and_fit_keep_both_sides_together(tmp_path, in_memory):
+    """Whatever the frame, the same pixels of both sides lie over one another."""
+    pair = save_coordinate_pair(tmp_path, 40, 90)
+    for mode in ("stretch", "crop", "fit", "scale-width", "none"):
+        for jitter in (True, False):
+            dataset = PairedDataset(
+                [pair], size=(32, 32), resize=mode, jitter=jitter, in_memory=in_memory
+            )
+            real_a, real_b = dataset[0]
+            assert real_a.shape == (3, 32, 32) and torch.equal(real_a[:2], real_b[:2])
+    whole = PairedDataset([pair], size=(32, 32), resize="none", jitter=False)[0][0]
+    middle = coordinates(40, 90, INPUT)[:, 4:36, 29:61]
+    assert torch.equal(whole, to_float(middle))
+
+
+def test_a_file_that_is_cut_short_is_found_before_the_training(tmp_path):
+    noise = torch.randint(256, (3, 64, 64), generator=torch.Generator().manual_seed(0))
+    pairs = [Pair(save(tmp_path / f"{n}.png", noise.to(torch.uint8))) for n in range(3)]
+    dataset = PairedDataset(pairs, size=16)
+    dataset.check_whole()
+    whole = pairs[1].a.read_bytes()
+    pairs[1].a.write_bytes(whole[: len(whole) // 2])
+    PairedDataset(pairs, size=16)  # its header is there
+    with pytest.raises(ValueError, match="not a readable image") as error:
+        dataset.check_whole()
+    error_line(error, pairs[1].a, "replace the file")
+
+
 @pytest.mark.parametrize(
     ("size", "shown"),
-    [(100, "100x100"), (None, "20x24"), ((16, 24), "16x24"), ((24, 16), "24x16")],
+    [(100, "100x100"), (None, "24x20"), ((16, 24), "24x16"), ((24, 16), "16x24")],
 )
 def test_a_size_that_the_network_cannot_take_is_refused(tmp_path, size, shown):
     pair = save_coordinate_pair(tmp_path, 20, 24)

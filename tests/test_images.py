@@ -2,11 +2,13 @@
 
 import io
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from pix2pix_lib import images
 from pix2pix_lib.images import (
     image_size,
     read_image,
+    read_values,
     to_float,
     to_grey,
     to_pil,
@@ -361,3 +364,134 @@ def test_a_failed_write_leaves_the_older_file_whole_and_nothing_beside_it(tmp_pa
         write_image(path, torch.ones(3, 4, 4))
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+# --- other files ---------------------------------------------------------------------------------
+
+
+def with_orientation(path: Path, number: int) -> Path:
+    """Save a picture of 6x4 (width x height) whose EXIF data ask for a turn."""
+    exif = Image.Exif()
+    exif[0x0112] = number
+    Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6)).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["tif", "png", "jpg", "webp"])
+@pytest.mark.parametrize("number", UPRIGHT)
+def test_header_and_pixels_agree_about_the_size(tmp_path, ending, number):
+    path = with_orientation(tmp_path / f"x.{ending}", number)
+    assert images.orientation(path) == number
+    assert image_size(path) == tuple(read_image(path).shape[1:])
+    assert image_size(path) == ((6, 4) if number > 4 else (4, 6))
+
+
+def move_exif_behind_the_pixels(path: Path) -> None:
+    data = path.read_bytes()
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4])
+    tail = data.index(b"IEND") - 4
+    path.write_bytes(data[:start] + data[end:tail] + data[start:end] + data[tail:])
+
+
+def test_exif_data_behind_the_pixels_of_a_png_count(tmp_path):
+    path = with_orientation(tmp_path / "x.png", 6)
+    expected = read_image(path)
+    move_exif_behind_the_pixels(path)
+    assert image_size(path) == (6, 4)
+    assert torch.equal(read_image(path), expected)
+
+
+def test_broken_exif_data_leave_the_pixels_fine(tmp_path):
+    for ending in ("png", "jpg"):
+        path = with_orientation(tmp_path / f"x.{ending}", 1)
+        expected = read_image(path)
+        data = path.read_bytes()
+        at = data.index(b"MM\x00*" if b"MM\x00*" in data else b"II*\x00")
+        broken = data[:at] + b"\xff" * 8 + data[at + 8 :]
+        if ending == "png":
+            start = broken.index(b"eXIf")
+            length = int.from_bytes(broken[start - 4 : start])
+            crc = zlib.crc32(broken[start : start + 4 + length])
+            end = start + 4 + length
+            broken = broken[:end] + crc.to_bytes(4) + broken[end + 4 :]
+        path.write_bytes(broken)
+        assert image_size(path) == (4, 6)
+        assert torch.equal(read_image(path), expected)
+
+
+def test_values_are_read_as_they_are(tmp_path):
+    deep = np.arange(24, dtype=np.uint16).reshape(4, 6) * 2000
+    tifffile.imwrite(tmp_path / "rgb.tif", np.stack([deep] * 3, 2), photometric="rgb")
+    tifffile.imwrite(tmp_path / "inverted.tif", deep, photometric="miniswhite")
+    bands = deep[..., None] + np.arange(7, dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "7.tif", bands, photometric="minisblack", planarconfig="contig")
+    separate = bands.transpose(2, 0, 1)
+    tifffile.imwrite(tmp_path / "s.tif", separate, photometric="minisblack",
+                     planarconfig="separate")  # fmt: skip
+    np.save(tmp_path / "last.npy", np.repeat(bands, 2, 0))
+    np.save(tmp_path / "flags.npy", deep > 9000)
+    read = {path.stem: read_values(path) for path in tmp_path.iterdir()}
+    assert np.array_equal(read["rgb"], np.stack([deep] * 3)) and read["rgb"].dtype == np.uint16
+    assert np.array_equal(read["inverted"][0], 65535 - deep)
+    assert np.array_equal(read["7"], separate) and np.array_equal(read["s"], separate)
+    assert np.array_equal(read["last"], np.repeat(separate, 2, 1))
+    assert np.array_equal(read["flags"][0], (deep > 9000) * 255)
+    for path in tmp_path.iterdir():
+        assert image_size(path) == read[path.stem].shape[1:]
+
+
+def test_bytes_in_memory_are_read_like_files(tmp_path):
+    for ending in ("png", "tif"):
+        path = with_orientation(tmp_path / f"x.{ending}", 6)
+        assert np.array_equal(read_values(io.BytesIO(path.read_bytes())), read_values(path))
+
+
+def test_pages_of_one_size_are_counted_and_read(tmp_path):
+    pages = [np.full((4, 6), 40 * n, np.uint8) for n in range(5)]
+    tifffile.imwrite(tmp_path / "volume.tif", np.stack(pages), photometric="minisblack")
+    frames = [Image.fromarray(page) for page in pages]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "one.png")
+    small = Image.new("L", (3, 2))
+    frames[0].save(tmp_path / "thumbnail.tif", save_all=True, append_images=[small])
+    counts = {p.name: images.count_pages(p) for p in tmp_path.iterdir()}
+    assert counts == {"volume.tif": 5, "film.gif": 5, "one.png": 1, "thumbnail.tif": 1}
+    for name in ("volume.tif", "film.gif"):
+        for number, page in enumerate(pages):
+            assert (read_values(tmp_path / name, number)[0] == page).all()
+
+
+def test_arrays_that_hold_more_than_numbers_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "y.npy", np.zeros((2, 2, 2, 2)))
+    (tmp_path / "z.npy").write_bytes(b"no array")
+    for name in "xyz":
+        with pytest.raises(ValueError, match="not a readable image") as error:
+            read_values(tmp_path / f"{name}.npy")
+        one_clear_line(error, tmp_path / f"{name}.npy", "replace the file or remove it")
+
+
+def test_the_limit_of_pixels_can_be_raised(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 8)
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # as the module does
+    path = with_orientation(tmp_path / "x.png", 1)
+    with pytest.raises(ValueError, match="--max-megapixels"):
+        read_image(path)
+    images.allow_pixels(24)
+    assert read_image(path).shape == (3, 4, 6)
+
+
+def test_files_that_are_cut_short_are_found_by_their_ends(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for ending in ("png", "jpg", "tif", "bmp"):
+        path = tmp_path / f"x.{ending}"
+        Image.fromarray(noise).save(path)
+        images.check_whole(path)
+        path.write_bytes(path.read_bytes()[:-3000])
+        with pytest.raises(ValueError, match="not a readable image"):
+            images.check_whole(path)
+    odd = tmp_path / "odd.jpg"  # some cameras write more behind the end
+    Image.fromarray(noise).save(odd)
+    odd.write_bytes(odd.read_bytes() + bytes(100))
+    images.check_whole(odd)
