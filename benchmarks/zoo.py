@@ -31,7 +31,7 @@ from pix2pix_lib.checkpoints import (
 from pix2pix_lib.config import TrainConfig
 from pix2pix_lib.data import PairedDataset
 from pix2pix_lib.engine import fast_engine
-from pix2pix_lib.evaluate import facade_pairs
+from pix2pix_lib.evaluate import drawn_facades
 from pix2pix_lib.evaluation import FCNScore, confusion_matrices, fcn_score, pixel_l1
 from pix2pix_lib.facades import default_dataset
 from pix2pix_lib.files import replacing
@@ -156,7 +156,7 @@ class HeldOut:
     """Facades of the test split, and the segmenter that reads what is made of their label maps."""
 
     def __init__(self):
-        pairs = facade_pairs(HELD_OUT, TrainConfig())
+        pairs = drawn_facades(HELD_OUT, TrainConfig())
         self.labels, self.photos, self.classes = pairs.inputs, pairs.truth, pairs.classes
         self.segmenter = load_segmenter()
 

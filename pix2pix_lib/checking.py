@@ -335,7 +335,7 @@ def value_ranges(entries: list[Entry]) -> list[Finding]:
                 f"{side.upper()} uses {low:g}..{high:g}"
                 + (f" of {full:g}" if full > 1 else "")
                 + f" (mode {mode}): {_meaning(low, high, full)}",
-                "train finds the classes or the range and says so; --range overrules it",
+                "train finds classes and ranges, and says so; --a-range and --b-range overrule it",
             )  # fmt: skip
     return findings
 

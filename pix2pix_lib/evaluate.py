@@ -197,7 +197,7 @@ def load_pairs(arguments: argparse.Namespace, ground: Measured) -> HeldOut:
     """
     data, count, config = arguments.data, arguments.count, ground.config
     if data is None:
-        return facade_pairs(count, config)
+        return drawn_facades(count, config)
     encodings = ground.input, ground.target
     pairs = PairedDataset(
         held_out_pairs(arguments)[:count], direction=config.direction, size=config.shape,
@@ -212,7 +212,7 @@ def load_pairs(arguments: argparse.Namespace, ground: Measured) -> HeldOut:
     return HeldOut(inputs, ground.input.as_colours(inputs), truth, classes)
 
 
-def facade_pairs(count: int, config: TrainConfig) -> HeldOut:
+def drawn_facades(count: int, config: TrainConfig) -> HeldOut:
     """Return so many procedural facades of the test split, at the size of a config."""
     pairs = [facade_tensors(seed, max(config.shape)) for seed in split_seeds("test", count)]
     labels, photos = (torch.stack(side) for side in zip(*pairs, strict=True))

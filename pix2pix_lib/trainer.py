@@ -134,7 +134,7 @@ class Trainer:
         return [
             parameter
             for generator in self.generators.values()
-            for part in generator.encoder_parts
+            for part in getattr(generator, "encoder_parts", ("downs",))
             for parameter in getattr(generator, part).parameters()
         ]
 

@@ -100,8 +100,6 @@ class UNet(nn.Module):
     Source: Isola et al. 2017, appendix 6.1.1.
     """
 
-    encoder_parts = ("downs",)
-
     def __init__(
         self,
         in_channels: int = 3,

@@ -246,6 +246,17 @@ def large_pair(seed: int):
     return make_pair(seed, 256)
 
 
+def test_label_maps_are_found_if_all_were_resized_smoothly(tmp_path):
+    images = []
+    for pair in map(large_pair, range(3)):
+        small = Image.fromarray(pair.label).resize((192, 192), Image.Resampling.BILINEAR)
+        images.append((pair.photo[:192, :192], np.asarray(small)))
+    _, findings = check({"": write(tmp_path, images)})
+    assert [each.names for each in findings if each.kind == "smooth label maps"] == [
+        ("0", "1", "2")
+    ]
+
+
 def test_masks_of_two_values_resized_smoothly_are_found(facades, found):
     """Few values, but those at the borders are of no class."""
     images = []

@@ -258,6 +258,14 @@ def test_join_refuses_orphans_and_unequal_pairs(folders, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
+def test_join_refuses_names_that_differ_by_capitals_alone(facades, tmp_path, capsys):
+    for folder, names in (("one", ("Ab", "aB")), ("other", ("ab", "AB"))):
+        for name in names:
+            save(tmp_path / folder / f"{name}.png", facades[0][0])
+    assert run("join", tmp_path / "one", tmp_path / "other", "--out", tmp_path / "out") == 2
+    assert "have one name; rename one" in error_of(capsys)
+
+
 def test_edges_are_those_of_scikit_image_beside_the_photo(photos, facades, tmp_path):
     assert run("edges", photos, "--out", tmp_path / "out", "--sigma", 1) == 0
     for name, photo in (("first", facades[0][0]), ("more/second", facades[1][0][:48])):
