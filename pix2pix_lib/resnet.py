@@ -117,7 +117,6 @@ class ResNetGenerator(nn.Module):
 
     depth = 2  # how often the image is halved, as in `UNet`
     smallest_side = 8  # at 4x4 the inner map is too small to be mirrored
-    encoder_parts = ("head", "downs")
 
     def __init__(
         self,

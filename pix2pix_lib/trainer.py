@@ -20,6 +20,7 @@ from .config import TrainConfig, reverse_config
 from .engine import PLAIN, Engine, GraphedStep
 from .progress import make_bar
 from .randomness import derive_seed
+from .resnet import ResNetGenerator
 from .validation import InputError
 
 CHECK_EVERY = 50  # steps between two looks at the losses: reading one makes a GPU wait
@@ -131,12 +132,10 @@ class Trainer:
 
     def _encoder_parameters(self) -> list[nn.Parameter]:
         """Return what the generators' encoders learn."""
-        return [
-            parameter
-            for generator in self.generators.values()
-            for part in getattr(generator, "encoder_parts", ("downs",))
-            for parameter in getattr(generator, part).parameters()
-        ]
+        encoders = [generator.downs for generator in self.generators.values()]
+        resnets = [g for g in self.generators.values() if isinstance(g, ResNetGenerator)]
+        encoders += [generator.head for generator in resnets]  # a U-Net's head ends its decoder
+        return [parameter for encoder in encoders for parameter in encoder.parameters()]
 
     def _make_adam(self, networks: dict[str, nn.Module]) -> torch.optim.Adam:
         parameters = [p for network in networks.values() for p in network.parameters()]
