@@ -9,8 +9,6 @@ height and climate, and NASA's Blue Marble, Next Generation. Both are in the pub
 
 import argparse
 import importlib.resources
-import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from .cli import CommandParser, run_command
+from .files import new_folder
 from .progress import progress_callback
 from .validation import InputError
 
@@ -83,27 +82,18 @@ def write_tiles(out: Path | str, progress: Callable[[int, int], None] | None = N
         InputError: if the package's rasters are not those that are known here.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out} is not empty; remove it, or choose another folder")
-    maps, satellite = read_rasters()
-    tiles = choose_tiles(maps)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
+    with new_folder(out) as folder:
+        maps, satellite = read_rasters()
+        tiles = choose_tiles(maps)
         for done, tile in enumerate(tiles, start=1):
             for side, raster in (("a", maps), ("b", satellite)):
-                folder = temporary / tile.split / side
-                folder.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(tile.cut(raster)).save(folder / f"{tile.name}.png")
+                place = folder / tile.split / side
+                place.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(tile.cut(raster)).save(place / f"{tile.name}.png")
             if progress:
                 progress(done, len(tiles))
         text = README.format(count=len(tiles), size=TILE, options=OPTIONS)
-        (temporary / "README.txt").write_text(text, encoding="utf-8")
-        if out.exists():
-            out.rmdir()
-        os.replace(temporary, out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (folder / "README.txt").write_text(text, encoding="utf-8")
     return out
 
 

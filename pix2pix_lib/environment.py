@@ -14,7 +14,8 @@ from .validation import check_choice
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 BUDGETS = ("lesson", "full")
-NOT_ON_COLAB = {"jupyterlab"}  # Colab shows the notebooks itself
+# Colab shows the notebooks itself, and notebook 12 installs what only shards need.
+NOT_ON_COLAB = {"jupyterlab", "webdataset"}
 
 
 def training_budget() -> str:

@@ -2,12 +2,15 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
 from filelock import FileLock, Timeout
+
+from .validation import InputError
 
 
 @contextmanager
@@ -52,6 +55,31 @@ def _name_file(error: OSError, path: Path) -> None:
     """Add the path to an error that lacks it: a failed write does not say to which file."""
     if error.errno and error.filename is None:
         error.filename = str(path)
+
+
+@contextmanager
+def new_folder(out: Path, *inputs: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `out`, which becomes `out` when the block ends.
+
+    Raises:
+        FileExistsError: if `out` holds anything.
+        InputError: if it lies in a folder that is read.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise FileExistsError(f"{out} is not empty; remove it, or choose another folder")
+    for folder in inputs:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{out} lies in {folder}, which is only read; choose another folder")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process with the same number
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if out.exists():
+            out.rmdir()
+        temporary.rename(out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager

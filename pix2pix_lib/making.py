@@ -5,19 +5,19 @@ complete.
 """
 
 import logging
-import os
 import random
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from .checking import same_pictures
+from .files import new_folder
 from .groups import Group, ImageFile, match
 from .images import IMAGE_SUFFIXES, read_image, read_values
 from .layouts import Pair
@@ -29,30 +29,6 @@ from .validation import InputError
 log = logging.getLogger("pix2pix_lib.making")
 
 Sides = tuple[np.ndarray, np.ndarray]
-
-
-@contextmanager
-def new_folder(out: Path, *inputs: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `out`, which becomes `out` when the block ends.
-
-    Raises:
-        FileExistsError: if `out` holds anything.
-        InputError: if it lies in a folder that is read.
-    """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise FileExistsError(f"{out} exists; choose another folder for --out, or remove it")
-    for folder in inputs:
-        if out.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{out} lies in {folder}, which is only read; choose another --out")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 # --- splitting ----------------------------------------------------------------------------------

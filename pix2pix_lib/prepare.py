@@ -100,7 +100,7 @@ def _positive(text: str) -> int:
 def run_check(arguments: argparse.Namespace) -> int:
     """Print what is in a folder and what may be wrong; return 1 if something is, else 0."""
     from .checking import Finding, check
-    from .making import new_folder
+    from .files import new_folder
 
     findings = []
     try:
@@ -239,7 +239,7 @@ def run_split(arguments: argparse.Namespace) -> int:
 
 def run_shards(arguments: argparse.Namespace) -> int:
     """Pack a set into tar files; return 0."""
-    from .making import new_folder
+    from .files import new_folder
     from .shards import write_shards
 
     found, bar = _find(arguments), progress_callback("packing")

@@ -1,12 +1,11 @@
 """A folder of pairs as people have them: procedural facades with eight kinds of fault planted."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..files import new_folder
 from .make import make_pair, split_seeds
 
 TRAIN, VAL = 48, 12  # pairs
@@ -30,7 +29,7 @@ def messy_dataset(out: Path, seed: int = 0, size: int = 64) -> dict[str, list[st
     gives the same folder.
 
     Args:
-        out: the folder to make; it must be missing.
+        out: the folder to make; it must be missing or empty.
         size: of most pictures in pixels, a multiple of 32.
 
     Returns:
@@ -38,20 +37,10 @@ def messy_dataset(out: Path, seed: int = 0, size: int = 64) -> dict[str, list[st
         are named, the one of train and the one of val.
 
     Raises:
-        FileExistsError: if `out` exists.
+        FileExistsError: if `out` holds anything.
     """
-    out = Path(out)
-    if out.exists():
-        raise FileExistsError(f"{out} exists; remove it, or choose another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        planted = _draw_all(temporary, np.random.default_rng(seed), seed, size)
-        temporary.chmod(0o755)  # as mkdir would have made it
-        temporary.rename(out)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return planted
+    with new_folder(Path(out)) as folder:
+        return _draw_all(folder, np.random.default_rng(seed), seed, size)
 
 
 def _draw_all(folder: Path, dice: np.random.Generator, seed: int, size: int) -> dict:
