@@ -4,18 +4,20 @@ What people use most can be imported from here; a module's own page has the rest
 
     config          TrainConfig: all settings of a run; the networks they describe
     facades         procedural pairs from a seed
-    data, images    pairs on disk, one jitter for both images, value ranges
+    layouts, images, encoding    pairs on disk; reading files, and what their values mean
+    data, resizing, shards    pairs as tensors, one jitter for both images
+    checking, making    faults of a folder of pairs; making such folders
     unet, patchgan, resnet, layers, systems    the networks
     losses          objectives of both networks, pixel losses
     receptive_field which pixels one output sees
     training, cyclegan, trainer    the steps, the loop over an epoch
-    checkpoints, history, run_folder, trained    runs and networks on disk
+    checkpoints, history, run_folder, pretrained, trained    runs and networks on disk
     inference, export    translating images; ONNX and torch.export
     engine, costs, processes, devices, threads    how a step is computed fast, on what, and together
     explorers, plots, checks    what the notebooks show
 
-Commands: python -m pix2pix_lib.train, .translate, .facades; installed: pix2pix-train,
-pix2pix-translate.
+Commands: python -m pix2pix_lib.train, .translate, .evaluate, .prepare, .fetch, .page, .facades,
+.earth, .continent; installed: pix2pix-train, pix2pix-translate and so on.
 """
 
 from .threads import share_processor
@@ -29,7 +31,8 @@ _HOMES = {
     "system_config": "config",
     "make_pair": "facades",
     "PairedDataset": "data",
-    "find_pairs": "data",
+    "find_pairs": "layouts",
+    "find_dataset": "layouts",
     "UNet": "unet",
     "PatchDiscriminator": "patchgan",
     "ResNetGenerator": "resnet",

@@ -22,6 +22,7 @@ from .seams import Seams, look_at_seams
 from .validation import InputError, check_choice
 
 LAYOUTS = ("auto", "pairs", "folders", "names", "cmp")
+_ABOUT = {"dataset", "licence", "license", "readme"}  # files about a set, of which none is said
 _NOT_DATA = {"__macosx", "thumbs.db", "desktop.ini"}
 _ARCHIVES = {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"}
 _UNREADABLE = {  # pictures, or files that hold some
@@ -516,6 +517,7 @@ def _of_split(root: Path, split: str | None, splits: dict[str, list]) -> list:
 
 def _notes_about(others: list[Path]) -> list[str]:
     """Say which files are no images, or cannot be read."""
+    others = [file for file in others if file.stem.lower() not in _ABOUT]
     endings = Counter(file.suffix.lower() or "without an ending" for file in others)
     notes = [
         f"{_count(n, f'{ending} file')} cannot be read; "

@@ -242,7 +242,8 @@ def _misfit(network: nn.Module, state: dict[str, Tensor]) -> str:
 
 def _read(path: Path, together: bool = False) -> Weights:
     """Return what a file holds; with `together`, a .pth of CycleGAN brings those beside it."""
-    if path.suffix == ".safetensors":
+    has_card = path.with_suffix(".json").is_file() and not zipfile.is_zipfile(path)
+    if path.suffix == ".safetensors" or has_card:
         return _read_safetensors(path)
     state = _read_tensors(path)
     if state.keys() >= ENTRIES.keys():

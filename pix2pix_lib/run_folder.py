@@ -131,7 +131,8 @@ class RunFolder:
         names = ("input (A)", "target (B)")
         names = names if plain.direction == "AtoB" else ("input (B)", "target (A)")
         shown = dict(zip(names, (inputs, targets), strict=True))
-        _write_figure(self.path / "pairs.png", sample_rows(self._viewable(shown)))
+        figure = sample_rows(self._viewable(shown), side=2.6)
+        _write_figure(self.path / "pairs.png", figure)
         log.info("%s shows the first pairs", self.path / "pairs.png")
 
     def _viewable(self, batches: dict[str, Tensor]) -> dict[str, Tensor]:

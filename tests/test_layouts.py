@@ -707,7 +707,7 @@ def test_other_files_and_folders_are_no_images_and_hidden_ones_are_passed_over(t
     assert found.notes == [
         "the folder folder.png is empty",
         "1 .mat file cannot be read; convert it to PNG or JPEG",
-        "left out: 2 .csv, 2 .txt, 1 without an ending",
+        "left out: 2 .csv, 2 .txt",
     ]
 
 

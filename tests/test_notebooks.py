@@ -30,6 +30,7 @@ TEACHES = {
     "08_evaluation": {"evaluation"},
     "09_normalization": {"layers"},
     "10_cyclegan": {"cyclegan", "resnet"},
+    "11_your_own_data": {"layouts", "encoding", "checking", "making", "pretrained"},
     "12_scaling_up": {"engine", "costs", "devices"},
 }
 # How many cells of a notebook may exceed 25 lines: here the one with the whole class UNet.

@@ -144,10 +144,12 @@ def test_console_commands_are_the_mains_of_their_modules(wheel):
     with zipfile.ZipFile(wheel) as archive:
         [name] = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
         lines = archive.read(name).decode().splitlines()
-    assert lines[:5] == [
+    assert lines[:7] == [
         "[console_scripts]",
         "pix2pix-evaluate = pix2pix_lib.evaluate:main",
+        "pix2pix-fetch = pix2pix_lib.fetch:main",
         "pix2pix-page = pix2pix_lib.page:main",
+        "pix2pix-prepare = pix2pix_lib.prepare:main",
         "pix2pix-train = pix2pix_lib.train:main",
         "pix2pix-translate = pix2pix_lib.translate:main",
     ]

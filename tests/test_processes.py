@@ -176,15 +176,17 @@ def test_torchrun_line_of_the_readme_trains_and_goes_on(tmp_path):
     assert process.returncode == 0, errors
     # Only the first process prints. Two processes once hung in this probe of the precision.
     assert re.fullmatch(
+        r"layout pairs: .*\nA .*\nB .*\nimages of .*\n"
         r"precision (float32|bf16): a step .* as fast.* here\n"
         r"28 pairs to train on, 6 to validate on; cpu, 1 thread in each of 2 processes; "
-        r"epochs done: 0 of 1\n"
+        r"epochs done: 0 of 1\n.*/pairs.png shows the first pairs\n"
         r"before training: .*\nepoch 1 of 1: .*\n",
         output,
     )
     assert errors.count("epoch 1 of 1: 100%") == 1 and "Warning" not in errors
     names = "checkpoints config.json generator.json generator.safetensors history.csv losses.png"
-    assert sorted(file.name for file in out.iterdir()) == [*names.split(), "samples"]
+    names += " pairs.png samples"
+    assert sorted(file.name for file in out.iterdir()) == names.split()
 
     again = [*readme_command(out), "--resume", "--epochs", "2"]
     output, errors = finish(process := start(again))
