@@ -281,10 +281,10 @@ def orientation(path: Path) -> int:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        InputError: if it cannot be read as an image.
     """
-    with opened(path) as file:
+    with suppress(InputError), opened(path) as file:  # what Pillow cannot open is no photo
         return _orientation(file, path)
+    return 1
 
 
 def _orientation(file: Image.Image, source: Source) -> int:

@@ -11,11 +11,12 @@ from torch.utils.data import Dataset
 
 from . import processes
 from .config import TrainConfig
-from .data import PairedDataset, UnpairedDataset, data_digest
+from .data import PairedDataset, UnpairedDataset, data_digest, in_parallel
 from .devices import available_memory
 from .encoding import KINDS, Encoding, encoding_from_dict, find_encoding
 from .facades import default_dataset, default_unpaired_dataset
 from .files import generated_data
+from .images import orientation
 from .layouts import (
     LAYOUTS,
     Found,
@@ -352,6 +353,7 @@ def open_datasets(
     train_set = kind(*data.train, progress=bar, **jitter, **common)
     val_set = kind(*data.val, jitter=False, **common)
     _notice_shapes(train_set, config)
+    _notice_turns(*data.train)
     home = memory_for(train_set.needed_bytes + val_set.needed_bytes, device)
     for dataset, parts in ((train_set, data.train), (val_set, data.val)):
         if home is None:
@@ -359,6 +361,16 @@ def open_datasets(
         else:
             dataset.keep(home, _bar("reading images", parts))
     return train_set, val_set
+
+
+def _notice_turns(items: list, *_: list) -> None:
+    """Say if EXIF data turn one image of a pair and not the other: they may not lie alike."""
+    pairs = [item for item in items if getattr(item, "b", None)]
+    turns = in_parallel(lambda pair: [orientation(file) > 1 for file in pair.files], pairs)
+    turned = [pair for pair, (a, b) in zip(pairs, turns, strict=True) if a != b]
+    if turned:
+        log.info("note: EXIF data turn one image of %d pairs and not the other, such as %s; look "
+                 "whether they lie alike", len(turned), turned[0].a)  # fmt: skip
 
 
 def _bar(label: str, parts: tuple[list, ...]):

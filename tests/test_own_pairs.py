@@ -378,6 +378,19 @@ def test_images_that_the_training_did_not_scale_are_not_scaled_either(tmp_path, 
     assert all(image.shape == (3, 64, 96) for image in made)
 
 
+def test_an_exif_turn_of_one_side_is_said_even_where_both_are_square(tmp_path, capsys):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    for seed in range(4):
+        save(photo(seed, 32, 32), tmp_path / "set" / "a" / f"{seed}.jpg")
+        save(photo(seed, 32, 32), tmp_path / "set" / "b" / f"{seed}.png")
+    photo(2, 32, 32).save(tmp_path / "set" / "a" / "2.jpg", exif=turned)
+    assert first_command(tmp_path / "set", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "note: EXIF data turn one image of 1 pairs and not the other" in said
+    assert "2.jpg" in said
+
+
 # --- the data belong to the run; beginning from weights ------------------------------------------
 
 
