@@ -29,7 +29,9 @@ from .layouts import Side
 from .validation import InputError
 
 KINDS = ("auto", "picture", "labels")
-MOST_CLASSES = 64  # more different values than these are a picture
+MOST_CLASSES = 256  # more different values than these are a picture
+FEW_CLASSES = 16  # so few values are classes, however they lie; more must lie in areas
+FLAT = 0.65  # the least `_flatness` of a label map
 VOID = 255  # the number that many sets give to pixels without a class
 DEPTHS = (8, 10, 12, 14, 16)  # bits of a camera or scanner, in files that hold up to 16
 SAMPLE = 32  # files that tell what the values mean
@@ -240,8 +242,8 @@ def find_encoding(
 ) -> Encoding:
     """Find what the values of one side mean, from a sample of its images.
 
-    Label maps are files without losses that hold at most 64 values or colours together; then all of
-    them are read, so that no class is missed.
+    Label maps are files without losses that hold a few values or colours together, or up to 256
+    that lie in areas; then all of them are read, so that no class is missed.
 
     Args:
         sides: at least one.
@@ -253,12 +255,13 @@ def find_encoding(
         InputError: if a file cannot be read, `kind` is "labels" and there are more than 256 values,
             or the channels do not fit.
     """
-    sample = [sides[index * len(sides) // SAMPLE] for index in range(SAMPLE)]
-    sample = list(dict.fromkeys(sample))
+    sample = _sample(sides)
     if kind != "picture" and not value_range:
-        classes = _find_classes(sample, 256 if kind == "labels" else MOST_CLASSES)
+        classes = _find_classes(sample)
+        if kind == "auto" and len(classes) > FEW_CLASSES and _flatness(sample, classes) < FLAT:
+            classes = ()
         if classes and len(sides) > len(sample):
-            classes = _find_classes(sides, 256)
+            classes = _find_classes(sides)
         if classes:
             colours = _colours_of(classes, sample)
             return Encoding(3 if channels is None else channels, 0, 255, classes, colours)
@@ -274,16 +277,16 @@ def find_encoding(
     return Encoding(channels, low, high)
 
 
-def _find_classes(sides: Sequence[Side], most: int) -> tuple[tuple[int, ...], ...]:
+def _find_classes(sides: Sequence[Side]) -> tuple[tuple[int, ...], ...]:
     """Return the classes of label maps in order, or nothing if these are pictures."""
     if any(side.file.suffix.lower() in LOSSY_SUFFIXES for side in sides):
         return ()
-    numbers = _distinct(sides, 1, most) if _have_one_palette(sides) else set()
-    colours = set() if numbers else _distinct(sides, 3, most)
+    numbers = _distinct(sides, 1) if _have_one_palette(sides) else set()
+    colours = set() if numbers else _distinct(sides, 3)
     return tuple(_decoded(code, 1 if numbers else 3) for code in sorted(numbers or colours))
 
 
-def _distinct(sides: Iterable[Side], bands: int, most: int) -> set[int]:
+def _distinct(sides: Iterable[Side], bands: int) -> set[int]:
     """Return the codes of all values; nothing if they are too many, or not of so many bands."""
     found: set[int] = set()
     for side in sides:
@@ -291,9 +294,24 @@ def _distinct(sides: Iterable[Side], bands: int, most: int) -> set[int]:
         if values.dtype.kind not in "iu" or len(values) not in (1, bands):
             return set()
         found |= set(np.unique(_codes(values, bands)).tolist())
-        if len(found) > most:
+        if len(found) > MOST_CLASSES:
             return set()
     return found
+
+
+def _flatness(sides: Sequence[Side], classes: tuple[tuple[int, ...], ...]) -> float:
+    """Return how many pixels are like their right neighbour, the most frequent value left out.
+
+    Of photos in grey these are .1 to .6, of label maps .7 and more.
+    """
+    bands, shares = len(classes[0]), []
+    for side in sides:
+        codes = _codes(side_values(side, bands == 1), bands)
+        values, counts = np.unique(codes, return_counts=True)
+        others = codes[:, :-1] != values[counts.argmax()]
+        if others.any():
+            shares.append((codes[:, :-1] == codes[:, 1:])[others].mean())
+    return float(np.mean(shares)) if shares else 1.0
 
 
 def _have_one_palette(sides: Iterable[Side]) -> bool:
@@ -339,9 +357,10 @@ def _colours_of(
         own = [tuple(palette[3 * n : 3 * n + 3]) for n in numbers]
         if len(set(own)) == len(own):
             return tuple(own)
-    small = [number for number in numbers if number != VOID]
-    if set(numbers) <= {0, VOID} or max(small) >= MOST_CLASSES:  # greys of their own
-        return tuple((number & 255,) * 3 for number in numbers)
+    bright = [number for number in numbers if 64 <= number < VOID]
+    greys = set(numbers) <= {0, VOID} or (bright and len(numbers) <= 8)
+    if greys and max(numbers) <= 255:  # of their own, as of a mask
+        return tuple((number,) * 3 for number in numbers)
     return tuple(class_colour(number) for number in numbers)
 
 
@@ -354,6 +373,17 @@ def class_colour(number: int) -> tuple[int, int, int]:
         green |= (number >> 3 * bit + 1 & 1) << shift
         blue |= (number >> 3 * bit + 2 & 1) << shift
     return red, green, blue
+
+
+def used_range(sides: Sequence[Side]) -> tuple[float, float]:
+    """Return the lowest and the highest value in a sample of images."""
+    values = [side_values(side) for side in _sample(sides)]
+    return min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+
+
+def _sample(sides: Sequence[Side]) -> list[Side]:
+    """Return at most `SAMPLE` of the images, evenly spread."""
+    return list(dict.fromkeys(sides[index * len(sides) // SAMPLE] for index in range(SAMPLE)))
 
 
 def _find_range(values: list[np.ndarray]) -> tuple[float, float]:

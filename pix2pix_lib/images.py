@@ -47,7 +47,8 @@ _TRANSPOSED = {  # what EXIF's numbers ask for, on (..., H, W)
     7: lambda a: a.swapaxes(-1, -2)[..., ::-1, ::-1],
     8: lambda a: a.swapaxes(-1, -2)[..., ::-1, :],
 }
-_WIDTH, _HEIGHT, _PHOTOMETRIC, _WHITE_IS_ZERO = 256, 257, 262, 0  # tags of TIFF
+_WIDTH, _HEIGHT, _PHOTOMETRIC, _EXTRA_SAMPLES = 256, 257, 262, 338  # tags of TIFF
+_WHITE_IS_ZERO, _UNSPECIFIED = 0, 0  # values of the last two
 _EIGHT_BIT = (
     "1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB",
 )  # fmt: skip
@@ -89,7 +90,7 @@ def read_values(source: Source, page: int = 0, numbers: bool = False) -> np.ndar
     """Read the values of an image as (bands, H, W), upright, as its file holds them.
 
     Grey stays one band. Palettes are looked up, unless their `numbers` are asked for. Transparent
-    pixels are laid on white. Of a PNG with colours of 16 bits the upper 8 are read.
+    pixels are laid on white.
 
     Args:
         source: a file, or an open binary file.
@@ -110,6 +111,8 @@ def read_values(source: Source, page: int = 0, numbers: bool = False) -> np.ndar
                 return _read_tiff(source, page)
             if page:
                 file.seek(page)
+            if _is_deep_png(file):
+                return _read_deep_png(source, _orientation(file, source))
             return _read_pillow(file, source, numbers)
     except InputError:
         if _suffix(source) not in (".tif", ".tiff"):
@@ -259,10 +262,33 @@ def _plain_type(values: np.ndarray) -> np.ndarray:
 
 
 def _needs_tifffile(file: Image.Image) -> bool:
-    """Return whether Pillow would cut a TIFF's colours down to 8 bits."""
+    """Return whether Pillow would cut a TIFF's colours down to 8 bits, or drop its fourth band."""
     if file.format != "TIFF" or not file.tile:
         return False
-    return file.mode in ("RGB", "RGBA", "RGBX", "LA") and ";16" in str(file.tile[0][3])
+    deep = ";16" in str(file.tile[0][3]) and file.mode in ("RGB", "RGBA", "LA")
+    return deep or _UNSPECIFIED in (_tiff_tag(file, _EXTRA_SAMPLES) or ())
+
+
+def _is_deep_png(file: Image.Image) -> bool:
+    """Return whether a PNG has colours of 16 bits, of which Pillow keeps 8."""
+    return bool(file.format == "PNG" and file.tile) and file.tile[0][3] in ("RGB;16B", "RGBA;16B")
+
+
+def _read_deep_png(source: Source, orientation: int) -> np.ndarray:
+    """Read all 16 bits of a PNG: its upper bytes, and as if these were the lower ones, the others.
+
+    Opacity lays the colours on white.
+    """
+    halves = []
+    for order in ("16B", "16L"):
+        with opened(source) as file:
+            file.tile = [tile._replace(args=tile.args.replace("16B", order)) for tile in file.tile]
+            halves.append(np.asarray(file).astype(np.int64))
+    values = _bands_first(halves[0] * 256 + halves[1], last=True)
+    if len(values) == 4:
+        mixed = values[:-1] * values[-1:] + 65535 * (65535 - values[-1:])
+        values = (mixed + 32767) // 65535
+    return _upright(values.astype(np.uint16), orientation)
 
 
 # --- size and orientation -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from . import processes
 from .config import TrainConfig
 from .data import PairedDataset, UnpairedDataset, data_digest, in_parallel
 from .devices import available_memory
-from .encoding import KINDS, Encoding, encoding_from_dict, find_encoding
+from .encoding import KINDS, Encoding, encoding_from_dict, find_encoding, used_range
 from .facades import default_dataset, default_unpaired_dataset
 from .files import generated_data
 from .images import orientation
@@ -41,6 +41,7 @@ from .validation import InputError, check_choice
 
 RUN_LAYOUTS = (*LAYOUTS, "shards")
 VALIDATED = 1000  # pairs of shards at most, which lie in memory
+NARROW = 0.25  # of its range: pictures that use less are said
 NOTICED = 1.05  # a change of shape by more than this factor is said
 
 log = logging.getLogger("pix2pix_lib.train")
@@ -282,8 +283,19 @@ def _look_at(
         kind, values = getattr(options, f"{side}_kind"), getattr(options, f"{side}_range")
         encoding = find_encoding([*images, *more], channels, kind, values)
         log.info("%s (%s): %s%s", side.upper(), role, encoding.describe(), _advice(encoding, name))
+        _notice_range(encoding, images, side)
         encodings.append(encoding)
     return tuple(encodings)
+
+
+def _notice_range(encoding: Encoding, images: list, side: str) -> None:
+    """Say if pictures use a small part of their range: they look all but black, or white."""
+    if encoding.is_labels:
+        return
+    low, high = used_range(images)
+    if high - low < NARROW * (encoding.high - encoding.low):
+        log.info("note: values of side %s lie in %g..%g only; --%s-range %g:%g spreads them",
+                 side.upper(), low, high, side, low, high)  # fmt: skip
 
 
 def _advice(encoding: Encoding, name: str) -> str:

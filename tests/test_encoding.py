@@ -1,6 +1,8 @@
 """What the values in files mean: class numbers, colours, depths and bands."""
 
 import json
+import struct
+import zlib
 from dataclasses import asdict
 
 import numpy as np
@@ -32,13 +34,13 @@ def label_map(classes: int, seed: int = 0) -> np.ndarray:
     return blocks.repeat(8, 0).repeat(8, 1).astype(np.uint8)
 
 
-def save(path, values, mode=None):
+def save(path, values):
     if path.suffix == ".npy":
         np.save(path, values)
     elif (values.ndim == 3 and values.shape[2] > 3) or values.dtype == np.float32:
         tifffile.imwrite(path, values, photometric="minisblack", planarconfig=None)
     else:
-        Image.fromarray(values, mode).save(path)
+        Image.fromarray(values).save(path)
     return Side(path)
 
 
@@ -87,7 +89,7 @@ def test_palette_gives_the_colours_and_its_numbers_the_order(tmp_path):
     """Pascal VOC: class 255 is the border, and the palette has the colours that people know."""
     numbers = label_map(4)
     numbers[0] = 255
-    image = Image.fromarray(numbers, "P")
+    image = Image.fromarray(numbers)
     image.putpalette([value for n in range(256) for value in class_colour(n)])
     image.save(tmp_path / "1.png")
     encoding = find_encoding([Side(tmp_path / "1.png")])
@@ -100,7 +102,7 @@ def test_palette_gives_the_colours_and_its_numbers_the_order(tmp_path):
 def test_palettes_that_differ_are_read_as_colours(tmp_path):
     """GIF writers number colours as they come, so 0 is black here and white there."""
     for name, palette in (("1", [0, 0, 0, 255, 255, 255]), ("2", [255, 255, 255, 0, 0, 0])):
-        image = Image.fromarray(label_map(2), "P")
+        image = Image.fromarray(label_map(2))
         image.putpalette(palette)
         image.save(tmp_path / f"{name}.png")
     sides = [Side(tmp_path / "1.png"), Side(tmp_path / "2.png")]
@@ -149,6 +151,50 @@ def test_photos_and_jpeg_files_are_pictures(tmp_path):
     flat = save(tmp_path / "flat.jpg", np.full((48, 64, 3), 90, np.uint8))
     for side in (photo, flat):
         assert find_encoding([side]) == Encoding(3)
+
+
+def test_150_classes_are_told_from_photos_by_their_areas(tmp_path):
+    """ADE20K has so many, in grey; a grey photo has no more values."""
+    numbers = np.random.default_rng(0).permutation(151)[:150].reshape(10, 15)
+    numbers = numbers.repeat(12, 0).repeat(12, 1).astype(np.uint8)
+    encoding = find_encoding([save(tmp_path / "labels.png", numbers)])
+    assert len(encoding.classes) == 150 and len(set(encoding.colours)) == 150
+    smooth = np.add.outer(np.arange(120) / 2, np.arange(180) / 3)
+    photo = (smooth + np.random.default_rng(0).normal(0, 3, smooth.shape)).clip(0, 150)
+    assert find_encoding([save(tmp_path / "photo.png", photo.astype(np.uint8))]) == Encoding(3)
+
+
+def test_12_bits_in_the_colours_of_a_png_are_found(tmp_path):
+    """Pillow alone would return the upper 8 of 16 bits: 0 to 15."""
+    values = np.stack([GREYS, GREYS // 2, 4000 - GREYS], 2)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    write_png(tmp_path / "1.png", (64, 48), rows, colour_type=2)
+    side = Side(tmp_path / "1.png")
+    encoding = find_encoding([side])
+    assert (encoding.low, encoding.high) == (0, 4095)
+    expected = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1) / 4095 * 2 - 1
+    assert torch.allclose(as_network_sees(encoding, side), expected, atol=1e-6)
+
+
+def write_png(path, size, rows, colour_type):
+    """Write a PNG with 16 bits, whose rows begin with their filter's number."""
+    header = struct.pack(">IIBBBBB", *size, 16, colour_type, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    data = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + data)
+
+
+def test_a_fourth_band_that_is_no_opacity_is_kept(tmp_path):
+    """Red, green, blue and infrared: Pillow alone would drop the last."""
+    values = np.random.default_rng(0).integers(0, 256, (48, 64, 4), np.uint8)
+    tifffile.imwrite(tmp_path / "1.tif", values, photometric="rgb", extrasamples=["unspecified"])
+    assert find_encoding([Side(tmp_path / "1.tif")]) == Encoding(4)
+    assert np.array_equal(read_values(tmp_path / "1.tif"), values.transpose(2, 0, 1))
+    tifffile.imwrite(tmp_path / "2.tif", values, photometric="rgb", extrasamples=["unassalpha"])
+    assert find_encoding([Side(tmp_path / "2.tif")]) == Encoding(3)
 
 
 def test_what_a_person_knows_better_is_taken_at_its_word(tmp_path):

@@ -290,6 +290,20 @@ def test_range_can_be_told_and_the_card_keeps_it(tmp_path, capsys):
     assert read_card(out / "generator.safetensors")["input"]["low"] == 500
 
 
+def test_pictures_that_use_a_corner_of_their_range_are_said(tmp_path, capsys):
+    """Class numbers that were saved as JPEG are all but black, and no longer classes."""
+    for seed in range(4):
+        save(photo(seed, 40, 40), tmp_path / "set" / "a" / f"{seed}.png")
+        save(classes_of(seed, 40, 40), tmp_path / "set" / "b" / f"{seed}.jpg")
+    assert first_command(tmp_path / "set", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    note = re.search(r"note: values of side B lie in 0\.\.(\d+) only; --b-range (0:\d+)", said)
+    assert 11 <= int(note[1]) < 30 and "side A lie" not in said
+    flags = ("--b-range", note[2])
+    assert first_command(tmp_path / "set", tmp_path / "spread", *flags) == 0
+    assert "lie in" not in capsys.readouterr().out
+
+
 # --- sizes ---------------------------------------------------------------------------------------
 
 
