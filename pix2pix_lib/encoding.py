@@ -349,14 +349,13 @@ def _colours_of(
     classes: tuple[tuple[int, ...], ...], sample: Sequence[Side]
 ) -> tuple[tuple[int, int, int], ...]:
     """Return a colour for each class: its own, its palette's, or one that stands out."""
-    if len(classes[0]) == 3:
-        return classes
-    numbers = [value for (value,) in classes]
-    palette = _palette(sample[0].file)
-    if palette:
-        own = [tuple(palette[3 * n : 3 * n + 3]) for n in numbers]
-        if len(set(own)) == len(own):
-            return tuple(own)
+    own = classes
+    palette = _palette(sample[0].file) if len(classes[0]) == 1 else None
+    if palette and len({palette[3 * n : 3 * n + 3] for (n,) in classes}) == len(classes):
+        own = tuple(tuple(palette[3 * n : 3 * n + 3]) for (n,) in classes)
+    if any(len(set(value)) > 1 for value in own):
+        return own
+    numbers = [value[0] for value in own]  # as numbers, or as grey in three bands
     bright = [number for number in numbers if 64 <= number < VOID]
     greys = set(numbers) <= {0, VOID} or (bright and len(numbers) <= 8)
     if greys and max(numbers) <= 255:  # of their own, as of a mask

@@ -121,6 +121,16 @@ def test_colours_of_label_maps_are_classes_too(tmp_path):
     assert as_network_sees(find_encoding([side], channels=4), side).shape[0] == 4
 
 
+@pytest.mark.parametrize("ending", ["gif", "png"])
+def test_class_numbers_in_three_bands_get_colours_too(tmp_path, ending):
+    """GIF writers turn the numbers into a palette of greys, others into grey RGB."""
+    image = Image.fromarray(label_map(12))
+    for name in "12":
+        (image if ending == "gif" else image.convert("RGB")).save(tmp_path / f"{name}.{ending}")
+    encoding = find_encoding([Side(tmp_path / f"{name}.{ending}") for name in "12"])
+    assert len(set(encoding.colours)) == 12 and max(map(max, encoding.colours)) >= 128
+
+
 def test_masks_of_black_and_white_stay_as_they_are(tmp_path):
     side = save(tmp_path / "1.png", label_map(2) * 255)
     encoding = find_encoding([side])
