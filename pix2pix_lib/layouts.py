@@ -351,14 +351,8 @@ def _find_layout(survey: _Survey, layout: str) -> None:
     survey.sides, notes = choose_sides(best, files)
     survey.notes += notes
     survey.layout = best.layout
-    one, other = (
-        f"{side.label} ({letter})" for letter, side in zip("AB", survey.sides, strict=True)
-    )
-    survey.reason = {
-        "folders": f"names in the folders {one} and {other} match",
-        "names": f"names with {one} and {other} match",
-        "cmp": f"names of {one} and {other} files match",
-    }[best.layout]
+    a, b = (side.example.relative for side in survey.sides)
+    survey.reason = f"A as {a}, B as {b}"
 
 
 def _reason_for_pairs(seams: Seams, survey: _Survey) -> str:

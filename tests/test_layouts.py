@@ -140,7 +140,7 @@ UNDERSTOOD = {
     ),
     "membrane": (
         MEMBRANE, "folders", {"train": 4}, "train/image/0.png", "train/label/0.png",
-        ["folders image/ (A) and label/ (B)", "left out: 3 images", "3 in test"],
+        ["A as train/image/0.png, B as train/label/0.png", "left out: 3 images", "3 in test"],
     ),
     "membrane with augmented images": (
         MEMBRANE + spread("train/aug/{}_0_{}.png", ("image", "mask"), (40, 41, 57)),
@@ -148,7 +148,7 @@ UNDERSTOOD = {
     ),
     "augmented images alone": (
         spread("{}_0_{}.png", ("image", "mask"), range(40, 44)),
-        "names", {"": 4}, "image_0_40.png", "mask_0_40.png", ["image (A) and mask (B)"],
+        "names", {"": 4}, "image_0_40.png", "mask_0_40.png", ["A as image_0_40.png, B as mask_0_40.png"],
     ),
     "DRIVE without its masks": (
         DRIVE_PLAIN, "folders", {"train": 4, "test": 2},
