@@ -87,7 +87,7 @@ def make_parser() -> CommandParser:
     parser.add_argument(
         "--scale", choices=("training", "native"),
         help="training (default) scales an image as the training did, and its result back; native "
-        "keeps every pixel (default with --tile, and if the training scaled nothing)",
+        "keeps every pixel, for pictures that show more and not finer things (default with --tile)",
     )  # fmt: skip
     parser.add_argument(
         "--direction", choices=("AtoB", "BtoA"), default="",
@@ -147,6 +147,7 @@ class Translator:
     Args:
         input, target: what the values of the images that it reads and writes mean.
         native: whether images keep their scale.
+        scaled: whether the training scaled its images, as far as is known.
     """
 
     generator: nn.Module
@@ -154,6 +155,7 @@ class Translator:
     input: Encoding
     target: Encoding
     native: bool
+    scaled: bool
 
     def shape_of(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Return (height, width) that the generator sees of an image of this (height, width)."""
@@ -183,10 +185,10 @@ def load_translator(arguments: argparse.Namespace) -> Translator:
     device, direction = pick_device(arguments.device), arguments.direction
     generator, config, card = load_any_generator(arguments.weights, device, direction)
     real_a, real_b = card_encodings(card, config.in_channels, config.out_channels)
-    # Were the training's images scaled? A .pth and older cards do not say.
-    scaled = tuple(card.get("image_shape", config.shape)) != config.shape and not arguments.tile
-    native = (arguments.scale or ("training" if scaled else "native")) == "native"
-    return Translator(generator, config, real_a, real_b, native)
+    unknown = arguments.tile or "unknown" in card  # as the scale of a .pth is
+    native = (arguments.scale or ("native" if unknown else "training")) == "native"
+    scaled = tuple(card.get("image_shape", ())) != config.shape
+    return Translator(generator, config, real_a, real_b, native, scaled)
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
@@ -453,7 +455,8 @@ def notice_scale(translator: Translator, shapes: list[tuple[int, int]]) -> None:
                  "that the generator has learned at", shape, scaled)  # fmt: skip
     else:
         log.info("%s is translated at the scale of the training, as %s, and its result scaled "
-                 "back; --scale native keeps every pixel", shape, scaled)  # fmt: skip
+                 "back; --scale native keeps every pixel%s", shape, scaled,
+                 "" if translator.scaled else ", as the training did")  # fmt: skip
 
 
 def translate_image(

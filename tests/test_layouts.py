@@ -148,7 +148,7 @@ UNDERSTOOD = {
     ),
     "augmented images alone": (
         spread("{}_0_{}.png", ("image", "mask"), range(40, 44)),
-        "names", {"": 4}, "image_0_40.png", "mask_0_40.png", ["A as image_0_40.png, B as mask_0_40.png"],
+        "names", {"": 4}, "image_0_40.png", "mask_0_40.png", ["A as image_0_40.png, B"],
     ),
     "DRIVE without its masks": (
         DRIVE_PLAIN, "folders", {"train": 4, "test": 2},

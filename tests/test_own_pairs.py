@@ -371,8 +371,8 @@ def test_larger_photos_are_translated_at_the_scale_of_the_training(wide, tmp_pat
     assert near < 2 and far > 2 * near
 
 
-def test_images_that_the_training_did_not_scale_are_not_scaled_either(tmp_path, capsys):
-    """A map of many tiles is no tile: pixels keep the scale that they had in the training."""
+def test_a_training_that_scaled_nothing_is_said_where_translate_would_scale(tmp_path, capsys):
+    """A map of many tiles is no large tile: then the pixels should keep their scale."""
     for seed in range(4):
         save(photo(seed, 32, 32), tmp_path / "tiles" / "a" / f"{seed}.png")
         save(photo(seed, 32, 32).convert("L"), tmp_path / "tiles" / "b" / f"{seed}.png")
@@ -384,12 +384,13 @@ def test_images_that_the_training_did_not_scale_are_not_scaled_either(tmp_path, 
     capsys.readouterr()
     assert translate.main([*flags, "--out", str(tmp_path / "1")]) == 0
     said = capsys.readouterr().out
-    assert "96x64 is translated at its own scale; --scale training would make it 32x32" in said
+    assert "96x64 is translated at the scale of the training, as 32x32" in said
+    assert "--scale native keeps every pixel, as the training did" in said
     assert translate.main([*flags, "--out", str(tmp_path / "2"), "--scale", "native"]) == 0
-    assert translate.main([*flags, "--out", str(tmp_path / "3"), "--scale", "training"]) == 0
-    made = [read_image(tmp_path / name / "large.png") for name in "123"]
-    assert torch.equal(made[0], made[1]) and not torch.equal(made[0], made[2])
-    assert all(image.shape == (3, 64, 96) for image in made)
+    said = capsys.readouterr().out
+    assert "96x64 is translated at its own scale; --scale training would make it 32x32" in said
+    made = [read_image(tmp_path / name / "large.png") for name in "12"]
+    assert not torch.equal(*made) and all(image.shape == (3, 64, 96) for image in made)
 
 
 def test_an_exif_turn_of_one_side_is_said_even_where_both_are_square(tmp_path, capsys):
