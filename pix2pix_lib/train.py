@@ -159,7 +159,7 @@ def make_parser(system: str = "own") -> CommandParser:
         if isinstance(option.default, bool):
             kind = {"action": argparse.BooleanOptionalAction}
         elif option.name in SIZES:
-            kind = {"type": parse_size, "metavar": "SIZE"}
+            kind = {"type": read_size, "metavar": "SIZE"}
         else:
             kind = {"type": type(option.default), "choices": option.metadata["choices"]}
         words = f"{option.metadata['help']} (default: {default})"
@@ -182,7 +182,7 @@ def _add_data_options(add: Callable) -> None:
         add(f"--{side}-kind", choices=KINDS, **absent,
             help=f"what the files of side {name} hold: label maps are resized to the nearest "
                  "pixel, class numbers get colours (default: auto, by their values)")  # fmt: skip
-        add(f"--{side}-range", type=parse_range, metavar="LOW:HIGH", **absent,
+        add(f"--{side}-range", type=read_range, metavar="LOW:HIGH", **absent,
             help=f"values of side {name} that are black and white, as 0:4095 (default: by the type "
                  "and a sample)")  # fmt: skip
     add("--skip-orphans", action="store_true", **absent,
@@ -193,14 +193,30 @@ def _add_data_options(add: Callable) -> None:
         help="the largest image that is read; larger may be a trap (default: 0, 178)")  # fmt: skip
 
 
-def parse_range(text: str) -> tuple[float, float]:
+def read_range(text: str) -> tuple[float, float]:
     """Return (low, high) of a text LOW:HIGH.
 
     Raises:
-        ValueError: if it is none.
+        argparse.ArgumentTypeError: if it is none.
     """
-    low, high = map(float, text.split(":"))
+    try:
+        low, high = map(float, text.split(":"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected LOW:HIGH, as 0:4095; got {text!r}") from None
     return low, high
+
+
+def read_size(text: str) -> int | tuple[int, int]:
+    """Return a size as `parse_size` does.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is none.
+    """
+    try:
+        return parse_size(text)
+    except ValueError:
+        words = f"expected pixels, as 256, or WIDTHxHEIGHT, as 320x192; got {text!r}"
+        raise argparse.ArgumentTypeError(words) from None
 
 
 def read_options(arguments: argparse.Namespace) -> RunOptions:

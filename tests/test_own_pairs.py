@@ -350,7 +350,10 @@ def test_bad_sizes_are_refused(wide, tmp_path, capsys):
         assert words in refusal(capsys)
     with pytest.raises(SystemExit, match="2"):
         first_command(wide, tmp_path / "out", "--image-size", "large")
-    assert "--image-size" in capsys.readouterr().err
+    assert "expected pixels, as 256, or WIDTHxHEIGHT" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        first_command(wide, tmp_path / "out", "--a-range", "4095")
+    assert "expected LOW:HIGH, as 0:4095; got '4095'" in capsys.readouterr().err
 
 
 def test_larger_photos_are_translated_at_the_scale_of_the_training(wide, tmp_path):
