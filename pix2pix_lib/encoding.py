@@ -270,6 +270,8 @@ def find_encoding(
                 f"{sides[0].file.parent}: label maps were asked for, but these hold more than 256 "
                 "different values; save them without losses (PNG) and without smooth resizing"
             )
+    if all(side.file.suffix.lower() in LOSSY_SUFFIXES for side in sample):
+        sample = sample[:1]  # all have 8 bits
     values = [side_values(side) for side in sample]
     bands = len(values[0])
     channels = channels or (3 if bands in (1, 3) else bands)
@@ -375,14 +377,14 @@ def class_colour(number: int) -> tuple[int, int, int]:
 
 
 def used_range(sides: Sequence[Side]) -> tuple[float, float]:
-    """Return the lowest and the highest value in a sample of images."""
-    values = [side_values(side) for side in _sample(sides)]
+    """Return the lowest and the highest value in a few of the images."""
+    values = [side_values(side) for side in _sample(sides, most=8)]
     return min(float(v.min()) for v in values), max(float(v.max()) for v in values)
 
 
-def _sample(sides: Sequence[Side]) -> list[Side]:
-    """Return at most `SAMPLE` of the images, evenly spread."""
-    return list(dict.fromkeys(sides[index * len(sides) // SAMPLE] for index in range(SAMPLE)))
+def _sample(sides: Sequence[Side], most: int = SAMPLE) -> list[Side]:
+    """Return at most so many of the images, evenly spread."""
+    return list(dict.fromkeys(sides[index * len(sides) // most] for index in range(most)))
 
 
 def _find_range(values: list[np.ndarray]) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
@@ -385,10 +385,11 @@ def _notice_turns(items: list, *_: list) -> None:
                  "whether they lie alike", len(turned), turned[0].a)  # fmt: skip
 
 
-def _bar(label: str, parts: tuple[list, ...]):
+def _bar(label: str, parts: tuple[list, ...]) -> Callable[[int, int], None] | None:
     """Return a progress callback for work that takes more than a moment, else None."""
-    few = sum(map(len, parts)) < 200
-    return None if few or processes.rank() else progress_callback(label)
+    files = {file for part in parts for item in part for file in item.files}
+    long = len(files) > 400 or sum(file.stat().st_size for file in files) > 20_000_000
+    return progress_callback(label) if long and processes.rank() == 0 else None
 
 
 def memory_for(needed: int, device: torch.device) -> torch.device | None:
