@@ -1,6 +1,5 @@
 """How an image gets the size that a network learns at, and the scale that follows from it."""
 
-import torch
 from torch import Tensor
 
 from .validation import InputError, check_choice
@@ -54,7 +53,7 @@ def frame(image: Tensor, size: tuple[int, int], mode: str, nearest: bool = False
 
     The image stands in the middle of what is added. A crop of `size` can be taken from the result.
     """
-    image = resize(image, scaled_shape(tuple(image.shape[1:]), size, mode), nearest)
+    image = rescale(image, scaled_shape(tuple(image.shape[1:]), size, mode), nearest)
     down, across = (max(0, wanted - side) for wanted, side in zip(size, image.shape[1:]))
     if not (down or across):
         return image
@@ -79,15 +78,18 @@ def resize(image: Tensor, size: tuple[int, int], nearest: bool = False) -> Tenso
     if tuple(image.shape[1:]) == tuple(size):
         return image
     modes = InterpolationMode
-    resized = transforms.resize(
+    return transforms.resize(
         image,
         list(size),
         interpolation=modes.NEAREST_EXACT if nearest else modes.BICUBIC,
         antialias=not nearest,
     )
-    if resized.dtype != torch.uint8 and not nearest:  # bicubic overshoots
-        return resized.clamp(-1, 1)
-    return resized
+
+
+def rescale(image: Tensor, size: tuple[int, int], nearest: bool = False) -> Tensor:
+    """Resize (C, H, W) as `resize` does, and keep floats in [-1, 1], where bicubic overshoots."""
+    resized = resize(image, size, nearest)
+    return resized.clamp(-1, 1) if resized.is_floating_point() else resized
 
 
 def height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

@@ -27,7 +27,7 @@ from .inference import (
 from .layouts import LAYOUTS, Side, find_dataset, sides
 from .pretrained import load_any_generator
 from .progress import make_bar
-from .resizing import resize, scaled_shape, size_text
+from .resizing import rescale, scaled_shape, size_text
 from .unet import UNet
 from .validation import InputError
 
@@ -438,8 +438,8 @@ def translate_side(of_any_size: Network, translator: Translator, side: Side) -> 
     encoding = translator.input
     image = encoding.convert(side_values(side, encoding.reads_numbers), side.file)
     before = tuple(image.shape[1:])
-    image = resize(image, translator.shape_of(before), nearest=encoding.is_labels)
-    return resize(of_any_size(encoding.encode(image)), before)
+    image = rescale(image, translator.shape_of(before), nearest=encoding.is_labels)
+    return rescale(of_any_size(encoding.encode(image)), before)
 
 
 def notice_scale(translator: Translator, shapes: list[tuple[int, int]]) -> None:
