@@ -19,6 +19,7 @@ from .files import replacing
 from .images import (
     LOSSY_SUFFIXES,
     Source,
+    evenly_spread,
     opened,
     read_values,
     to_float,
@@ -255,7 +256,7 @@ def find_encoding(
         InputError: if a file cannot be read, `kind` is "labels" and there are more than 256 values,
             or the channels do not fit.
     """
-    sample = _sample(sides)
+    sample = evenly_spread(sides, SAMPLE)
     if kind != "picture" and not value_range:
         classes = _find_classes(sample)
         if kind == "auto" and len(classes) > FEW_CLASSES and _flatness(sample, classes) < FLAT:
@@ -334,11 +335,11 @@ def _codes(values: np.ndarray, bands: int) -> np.ndarray:
     """Return (H, W) int64: a number for each pixel, whatever the bands."""
     if len(values) < bands:  # grey among colours
         values = np.repeat(values, bands, 0)
-    values = values.astype(np.int64)
-    return values[0] if bands == 1 else (values[0] << 32) + (values[1] << 16) + values[2]
+    return _code(values.astype(np.int64))
 
 
-def _code(value: tuple[int, ...]) -> int:
+def _code(value: Sequence) -> int | np.ndarray:
+    """Return one number for a number or a colour, or for each pixel of as many bands."""
     return value[0] if len(value) == 1 else (value[0] << 32) + (value[1] << 16) + value[2]
 
 
@@ -378,13 +379,8 @@ def class_colour(number: int) -> tuple[int, int, int]:
 
 def used_range(sides: Sequence[Side]) -> tuple[float, float]:
     """Return the lowest and the highest value in a few of the images."""
-    values = [side_values(side) for side in _sample(sides, most=8)]
+    values = [side_values(side) for side in evenly_spread(sides, 8)]
     return min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-
-
-def _sample(sides: Sequence[Side], most: int = SAMPLE) -> list[Side]:
-    """Return at most so many of the images, evenly spread."""
-    return list(dict.fromkeys(sides[index * len(sides) // most] for index in range(most)))
 
 
 def _find_range(values: list[np.ndarray]) -> tuple[float, float]:

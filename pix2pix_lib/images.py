@@ -8,10 +8,10 @@ says what they mean. Networks see float32 in [-1, 1], as the generator's tanh.
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ IMAGE_SUFFIXES = (
 PAGED_SUFFIXES = (".gif", ".tif", ".tiff", ".webp")
 LOSSY_SUFFIXES = (".avif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".webp")
 
+Item = TypeVar("Item")
 Source = Path | str | BinaryIO  # a file, or its bytes in memory
 
 # Pillow warns of half the size that it refuses, and of EXIF data that we can do without.
@@ -162,6 +163,13 @@ def count_pages(path: Path) -> int:
         if _suffix(path) not in (".tif", ".tiff"):
             raise
         return 1  # tifffile stacks the bands
+
+
+def evenly_spread(items: Sequence[Item], most: int) -> list[Item]:
+    """Return at most so many items of a sequence, from its beginning on at even distances."""
+    if len(items) <= most:
+        return list(items)
+    return [items[index * len(items) // most] for index in range(most)]
 
 
 def check_whole(path: Path) -> None:

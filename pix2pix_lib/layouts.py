@@ -14,6 +14,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
+from typing import TypeVar
 
 from .groups import Group, ImageFile, choose_sides, find_groupings, group_by_text, match
 from .images import IMAGE_SUFFIXES, PAGED_SUFFIXES, count_pages
@@ -21,6 +22,7 @@ from .naming import SPLITS, normal, split_at_end, split_folders, split_word
 from .seams import Seams, look_at_seams
 from .validation import InputError, check_choice
 
+Items = TypeVar("Items")  # what a split holds
 LAYOUTS = ("auto", "pairs", "folders", "names", "cmp")
 _ABOUT = {"dataset", "licence", "license", "readme"}  # files about a set, of which none is said
 _NOT_DATA = {"__macosx", "thumbs.db", "desktop.ini"}
@@ -97,7 +99,7 @@ def find_dataset(
 
     Args:
         a, b: text that the path below `root` of each image of side A (B) contains, such as images/
-            or _mask, in capitals or not. If a path contains both, the longer text counts.
+            or _mask, in capitals or not. If a path contains both, the rarer text counts.
         skip_orphans: leave out images without a partner instead of raising an error.
 
     Raises:
@@ -145,23 +147,37 @@ def find_unpaired(
 ) -> tuple[list[Side], list[Side]]:
     """Find the images of domains A and B of one split, each sorted by name.
 
-    They are told apart as the sides of pairs are, but neither their numbers nor their names need to
-    agree. Files that hold pairs give their halves.
+    See `find_domains`.
 
     Raises:
         FileNotFoundError, InputError: as `find_pairs`.
     """
-    root = Path(root)
-    survey = _survey(root, layout, a, b)
+    return _of_split(Path(root), split, find_domains(root, layout, a, b))
+
+
+def find_domains(
+    root: Path | str, layout: str = "auto", a: str = "", b: str = ""
+) -> dict[str, tuple[list[Side], list[Side]]]:
+    """Find the images of domains A and B of each split; the key is "" if the dataset is not split.
+
+    They are told apart as the sides of pairs are, but neither their numbers nor their names need to
+    agree. Files that hold pairs give their halves.
+
+    Raises:
+        FileNotFoundError, InputError: as `find_dataset`.
+    """
+    survey = _survey(Path(root), layout, a, b)
     if not survey.sides:
-        return sides(find_pairs(root, split, "pairs"))
-    domains = []
-    for side in survey.sides:
-        files = {split: list(side.part({split}).names) for split in survey.splits}
-        chosen = sorted(_of_split(root, split, files), key=lambda file: file.order)
-        pages = [page for file in chosen for page in _pages(Pair(file.path))]
-        domains.append([Side(page.a, page=page.page) for page in pages])
-    return domains[0], domains[1]
+        return {split: sides(pairs) for split, pairs in find_dataset(root, "pairs").splits.items()}
+    return {
+        split: tuple(_images_of(side, split) for side in survey.sides) for split in survey.splits
+    }
+
+
+def _images_of(side: Group, split: str) -> list[Side]:
+    files = sorted(side.part({split}).names, key=lambda file: file.order)
+    pages = [page for file in files for page in _pages(Pair(file.path))]
+    return [Side(page.a, page=page.page) for page in pages]
 
 
 def sides(pairs: list[Pair]) -> tuple[list[Side], list[Side]]:
@@ -496,7 +512,7 @@ def _pages(pair: Pair) -> list[Pair]:
     return [replace(pair, page=page) for page in range(counts[0])]
 
 
-def _of_split(root: Path, split: str | None, splits: dict[str, list]) -> list:
+def _of_split(root: Path, split: str | None, splits: dict[str, Items]) -> Items:
     """Return the items of one split; without a name, those of a dataset without splits."""
     name = split or ("train" if list(splits) == ["train"] else "")
     if name in splits:

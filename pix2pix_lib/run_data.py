@@ -16,14 +16,13 @@ from .devices import available_memory
 from .encoding import KINDS, Encoding, encoding_from_dict, find_encoding, used_range
 from .facades import default_dataset, default_unpaired_dataset
 from .files import generated_data
-from .images import orientation
+from .images import evenly_spread, orientation
 from .layouts import (
     LAYOUTS,
     Found,
-    available_splits,
     describe,
     find_dataset,
-    find_unpaired,
+    find_domains,
     sides,
 )
 from .progress import progress_callback
@@ -131,12 +130,16 @@ def find_run_data(
         make = default_unpaired_dataset if unpaired else default_dataset
         bar = progress_callback("making facades")
         root = make(generated_data(), max(config.shape), progress=bar)
-        found = None if unpaired else find_dataset(root, "pairs")
+        found = find_domains(root) if unpaired else _each_alone(find_dataset(root, "pairs"))
     else:
         root = options.path
-        found = None if unpaired else _find_pairs(options)
-    train, val = _split(_domains(root, options, found), root)
-    train = tuple(_thin(part, options.max_pairs) for part in train)
+        if unpaired:
+            found = find_domains(root, options.layout, options.a, options.b)
+        else:
+            found = _each_alone(_find_pairs(options))
+    train, val = _split(found, root)
+    if options.max_pairs:
+        train = tuple(evenly_spread(part, options.max_pairs) for part in train)
     encodings = saved_encodings(saved)
     if encodings is None and (options.path is None or saved):
         encodings = _plain_encodings(config)
@@ -216,20 +219,9 @@ def _find_pairs(options: DataOptions) -> Found:
     return found
 
 
-def _domains(root: Path, options: DataOptions, found: Found | None) -> dict[str, tuple[list, ...]]:
-    """Return, for each split, one list of pairs or the two lists of unpaired images."""
-    if found:
-        return {split: (pairs,) for split, pairs in found.splits.items()}
-    return find_unpaired_splits(root, options)
-
-
-def find_unpaired_splits(root: Path, options: DataOptions) -> dict[str, tuple[list, ...]]:
-    """Return both domains of each split that an unpaired dataset has."""
-    splits = available_splits(root, options.layout, options.a, options.b) or [None]
-    return {
-        split or "": find_unpaired(root, split, options.layout, options.a, options.b)
-        for split in splits
-    }
+def _each_alone(found: Found) -> dict[str, tuple[list, ...]]:
+    """Return the pairs of each split as the only list of its kind; unpaired images have two."""
+    return {split: (pairs,) for split, pairs in found.splits.items()}
 
 
 def _split(found: dict[str, tuple[list, ...]], root: Path) -> tuple[tuple, tuple]:
@@ -250,13 +242,6 @@ def _split(found: dict[str, tuple[list, ...]], root: Path) -> tuple[tuple, tuple
         )
     kept_back = tuple(part[::10] for part in train)
     return tuple([v for i, v in enumerate(part) if i % 10] for part in train), kept_back
-
-
-def _thin(items: list, most: int) -> list:
-    """Return at most so many items, evenly spread; 0 takes all."""
-    if not most or len(items) <= most:
-        return items
-    return [items[index * len(items) // most] for index in range(most)]
 
 
 def _plain_encodings(config: TrainConfig) -> tuple[Encoding, Encoding]:
@@ -365,7 +350,7 @@ def open_datasets(
     train_set = kind(*data.train, progress=bar, **jitter, **common)
     val_set = kind(*data.val, jitter=False, **common)
     _notice_shapes(train_set, config)
-    _notice_turns(*data.train)
+    _notice_turns(data.train[0])
     home = memory_for(train_set.needed_bytes + val_set.needed_bytes, device)
     for dataset, parts in ((train_set, data.train), (val_set, data.val)):
         if home is None:
@@ -375,7 +360,7 @@ def open_datasets(
     return train_set, val_set
 
 
-def _notice_turns(items: list, *_: list) -> None:
+def _notice_turns(items: list) -> None:
     """Say if EXIF data turn one image of a pair and not the other: they may not lie alike."""
     pairs = [item for item in items if getattr(item, "b", None)]
     turns = in_parallel(lambda pair: [orientation(file) > 1 for file in pair.files], pairs)

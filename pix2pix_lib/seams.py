@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .images import read_values
+from .images import evenly_spread, read_values
 
 _SEAM, _NO_SEAM = 0.5, 0.25  # shares of the rows
 
@@ -47,7 +47,7 @@ def look_at_seams(files: Sequence[Path], most: int = 16) -> Seams:
     Raises:
         InputError: if a file cannot be read as an image.
     """
-    chosen = [files[i * len(files) // most] for i in range(most)] if len(files) > most else files
+    chosen = evenly_spread(files, most)
     verdicts, all_twice_as_wide = Counter(), True
     for file in chosen:
         values = read_values(file)

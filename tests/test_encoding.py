@@ -155,6 +155,14 @@ def test_another_class_than_those_found_is_named(tmp_path):
         as_network_sees(encoding, other)
 
 
+def test_a_colour_picture_among_class_numbers_is_refused(tmp_path):
+    """Its red band alone might well hold known numbers."""
+    encoding = find_encoding([save(tmp_path / "1.png", label_map(3))])
+    colours = np.stack([label_map(3), label_map(3, 1), label_map(3, 2)], 2)
+    with pytest.raises(ValueError, match="none of the 3 classes"):
+        as_network_sees(encoding, save(tmp_path / "2.png", colours))
+
+
 def test_photos_and_jpeg_files_are_pictures(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     photo = save(tmp_path / "photo.png", noise)
