@@ -112,13 +112,7 @@ def read_checkpoint(path: Path | str) -> dict:
         InputError: if it is no checkpoint, or is damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:  # torch writes checksums, and compares none
-            program = any(name.endswith("/constants.pkl") for name in archive.namelist())
-            damaged = archive.testzip()
-        if program:  # torch would warn, and then tell how to load it all the same
-            raise ValueError("it is a TorchScript program")
-        if damaged:
-            raise ValueError(f"its part {damaged} is damaged")
+        check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise FileNotFoundError(
@@ -132,6 +126,31 @@ def read_checkpoint(path: Path | str) -> dict:
             f"{path}: not a readable checkpoint ({reason}); delete it to begin anew, or restore "
             f"a copy"
         ) from error
+    return checked_state(path, state)
+
+
+def check_archive(path: Path | str) -> None:
+    """Check that a file of torch is whole, and no program: torch compares no checksums itself.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError, zipfile.BadZipFile: if it is damaged, or something else.
+    """
+    with zipfile.ZipFile(path) as archive:
+        program = any(name.endswith("/constants.pkl") for name in archive.namelist())
+        damaged = archive.testzip()
+    if program:  # torch would warn, and then tell how to load it all the same
+        raise ValueError("it is a TorchScript program")
+    if damaged:
+        raise ValueError(f"its part {damaged} is damaged")
+
+
+def checked_state(path: Path | str, state: object) -> dict:
+    """Return what a file holds if it is the state of a run.
+
+    Raises:
+        InputError: if it is something else.
+    """
     if isinstance(state, dict) and isinstance(state.get("history"), list):  # of an older version
         state.setdefault("steps", len(state["history"]))
     if not isinstance(state, dict) or not state.keys() >= ENTRIES.keys():

@@ -214,7 +214,14 @@ class PairedDataset(_Images):
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        images = self._cache[index] if self._cache else self._read(self.pairs[index])
+        return self._finish(self._cache[index] if self._cache else self._read(self.pairs[index]))
+
+    def draw(self, pair: Pair) -> tuple[Tensor, Tensor]:
+        """Return a pair that need not be one of `pairs`, read now."""
+        return self._finish(self._read(pair))
+
+    def _finish(self, images: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return input and target, cropped and mirrored alike, as the networks see them."""
         before = tuple(images[0].shape[1:])
         after = self.size or before
         if self.jitter:
@@ -244,13 +251,7 @@ class PairedDataset(_Images):
 
     def _read(self, pair: Pair) -> tuple[Tensor, Tensor]:
         """Return input and target at the size from which the crop is taken."""
-        return self.frame_pair(pair.a, pair.b, pair.page)
-
-    def frame_pair(
-        self, file_a: Source, file_b: Source | None = None, page: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Read files, or bytes in memory, as input and target from which a crop can be taken."""
-        images = read_sides(file_a, file_b, page, self.direction, self.encodings)
+        images = read_sides(pair.a, pair.b, pair.page, self.direction, self.encodings)
         return tuple(map(self._frame, images, self.encodings))
 
 

@@ -291,8 +291,8 @@ def match(one: Group, other: Group) -> tuple[Keyed, Keyed]:
     """Return the files of two groups by what names the pair; files with one key are partners.
 
     Names are compared as they are or, if that finds more, without regard to capitals, and to zeros
-    before a number. If half of
-    the files have no partner so, what all names of a group share at their ends is left out.
+    before a number. If half of the files have no partner so, what all names of a group share at
+    their ends is left out.
     """
     best, most = ({}, {}), -1
     for strip in (False, True):

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from .checkpoints import (
     ENTRIES,
+    check_archive,
+    checked_state,
     load_discriminator,
     load_generator,
     read_card,
-    read_checkpoint,
     saved_config,
 )
 from .config import TrainConfig, make_generator, reverse_config
@@ -247,7 +248,7 @@ def _read(path: Path, together: bool = False) -> Weights:
         return _read_safetensors(path)
     state = _read_tensors(path)
     if state.keys() >= ENTRIES.keys():
-        return _read_run(path)
+        return _read_run(path, checked_state(path, state))
     return _read_pth(path, state, together)
 
 
@@ -265,8 +266,7 @@ def _read_safetensors(path: Path) -> Weights:
     return _own(path, config, networks, read_card(path))
 
 
-def _read_run(path: Path) -> Weights:
-    state = read_checkpoint(path)
+def _read_run(path: Path, state: dict) -> Weights:
     config = saved_config(path, state)
     judges = ("discriminator_a", "discriminator_b") if config.is_unpaired else ("discriminator",)
     names = (*generator_names(config), *judges)
@@ -281,11 +281,7 @@ def _read_tensors(path: Path) -> dict:
     """Return the dict in a file of torch, whose tensors and plain data are all that is read."""
     try:
         if zipfile.is_zipfile(path):  # files of before torch 1.6 are not
-            with zipfile.ZipFile(path) as archive:
-                if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                    raise ValueError("it is a TorchScript program")
-                if damaged := archive.testzip():
-                    raise ValueError(f"its part {damaged} is damaged")
+            check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise ValueError(f"it holds a {type(state).__name__}")

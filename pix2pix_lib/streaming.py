@@ -15,7 +15,6 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from . import processes
 from .data import PairedDataset
-from .layouts import Pair
 from .randomness import derive_seed
 from .shards import Shard, read_pairs, read_shard, webdataset
 
@@ -74,13 +73,8 @@ class ShardDataset(IterableDataset):
         for index, pair in shuffle(pairs):
             with torch.random.fork_rng([]):
                 torch.manual_seed(derive_seed(self.seed, self.epoch, 0, index))
-                item = self._draw(pair)
+                item = self.images.draw(pair)
             yield item
-
-    def _draw(self, pair: Pair) -> tuple[Tensor, Tensor]:
-        """Return a pair as `PairedDataset` makes it of its files."""
-        self.images.pairs = [pair]
-        return self.images[0]
 
     def pieces(self, worker: int = 0, workers: int = 1) -> Iterator[tuple[Shard, int, int]]:
         """Yield what a worker of this process reads in this epoch: shard, first pair, end."""
