@@ -3,9 +3,12 @@
 import argparse
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn
 
 from .progress import close_bars
@@ -50,7 +53,8 @@ def run_command(command: Callable[[argparse.Namespace], int], arguments: argpars
     configure_logging()
     debug = getattr(arguments, "debug", False)
     try:
-        return command(arguments)
+        with _no_interruption_lost():
+            return command(arguments)
     except KeyboardInterrupt as error:
         line = "; ".join(["interrupted", *_words_of(error)])
         return _report(error, line, 130, debug)
@@ -59,6 +63,31 @@ def run_command(command: Callable[[argparse.Namespace], int], arguments: argpars
         return _report(error, f"error: {text}", 2, debug)
     finally:
         close_bars()
+
+
+@contextmanager
+def _no_interruption_lost() -> Iterator[None]:
+    """Interrupt again if Python has dropped an interruption.
+
+    It does so where Ctrl-C meets a `__del__` or the callback of a weak reference: what is raised
+    there cannot leave it, and the command would go on as if nothing had been pressed.
+    """
+    report = sys.unraisablehook
+
+    def interrupt_again(dropped: "sys.UnraisableHookArgs") -> None:
+        if issubclass(dropped.exc_type, KeyboardInterrupt):
+            # Later, and from another thread: raised here, it would be dropped once more.
+            timer = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+            timer.daemon = True
+            timer.start()
+        else:
+            report(dropped)
+
+    sys.unraisablehook = interrupt_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
 
 
 def _words_of(error: BaseException | None) -> list[str]:

@@ -5,8 +5,11 @@ Each is reported in one line, and nothing is lost.
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -333,6 +336,27 @@ def test_second_interruption_does_not_hide_what_the_first_one_says(capsys):
 
     assert run_command(command, None) == 130
     assert capsys.readouterr().err == "interrupted; the finished epochs are kept\n"
+
+
+def test_interruption_that_python_drops_comes_again(capsys):
+    """What is raised in the callback of a weak reference cannot leave it."""
+
+    class Gone:
+        pass
+
+    def command(arguments):
+        gone = Gone()
+        watcher = weakref.ref(gone, lambda reference: signal.raise_signal(signal.SIGINT))
+        del gone
+        assert watcher() is None
+        for _ in range(100):
+            time.sleep(0.1)
+        return 0
+
+    report = sys.unraisablehook
+    assert run_command(command, None) == 130
+    assert capsys.readouterr() == ("", "interrupted\n")
+    assert sys.unraisablehook is report
 
 
 def test_wrong_flag_waits_for_nothing_that_is_slow_to_import():
