@@ -12,6 +12,8 @@ import pytest
 LONGEST_FIRST = (
     "notebooks/10_cyclegan.ipynb",
     "notebooks/06_training_loop.ipynb",
+    "notebooks/11_your_own_data.ipynb",
+    "notebooks/15_few_pairs.ipynb",
     "tests/browser/test_sliders.py",
     "tests/browser/test_pointing.py",
     "tests/browser/test_mouse.py",

@@ -3,13 +3,19 @@
 python -m benchmarks.notebooks               run all of them
 python -m benchmarks.notebooks 04 06         run those with these numbers
 python -m benchmarks.notebooks --write 04    also store the outputs, which do not name the machine
+python -m benchmarks.notebooks --times       also write README's table of times, and each notebook's
+
+Minutes of study are reckoned, not measured: WORDS and LINES of code a minute, half a minute for a
+figure, and what the exercises say of themselves.
 """
 
 import argparse
 import base64
 import io
 import platform
+import re
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -23,7 +29,9 @@ from PIL import Image
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.plots import colours_of, encode_png
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "notebooks"
+WORDS, LINES = 150, 12
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -40,7 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     numbers = "numbers of the notebooks, such as 04; all if none is given"
     parser.add_argument("numbers", nargs="*", help=numbers)
     parser.add_argument("--write", action="store_true", help="store the outputs in the notebooks")
+    parser.add_argument("--times", action="store_true", help="write the times of all notebooks")
     arguments = parser.parse_args(argv)
+    if arguments.times and arguments.numbers:
+        parser.error("--times writes a table of all notebooks, so give no numbers")
     paths = sorted(FOLDER.glob("*.ipynb"))
     if arguments.numbers:
         paths = [path for path in paths if path.name[:2] in arguments.numbers]
@@ -49,16 +60,18 @@ def main(argv: list[str] | None = None) -> int:
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
     print(f"{'notebook':<24}{'seconds':>9}{'GiB':>8}", flush=True)
-    total = 0.0
+    times = {}
     for path in paths:
         try:
             seconds, memory = run(path, arguments.write)
         except CellExecutionError as error:
             print(f"{path.stem}: {error}", file=sys.stderr)
             return 1
-        total += seconds
+        times[path] = seconds, memory
         print(f"{path.stem:<24}{seconds:>9.0f}{memory:>8.2f}", flush=True)
-    print(f"{'together':<24}{total:>9.0f}")
+    print(f"{'together':<24}{sum(seconds for seconds, _ in times.values()):>9.0f}")
+    if arguments.times:
+        write_times(times)
     return 0
 
 
@@ -84,6 +97,57 @@ def run(path: Path, write: bool) -> tuple[float, float]:
         shrink_pictures(notebook)
         nbformat.write(notebook, path)
     return seconds, int(probe.outputs[0].text) / 2**20
+
+
+def study_minutes(notebook: nbformat.NotebookNode) -> int:
+    """Return how long a notebook takes to study, in steps of 5 minutes, as reckoned above."""
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"][1:]  # without the setup
+    text = "\n".join(prose).split("## References")[0]
+    read = re.sub(r"<details>.*?</details>|\]\([^)]*\)", "", text, flags=re.DOTALL)
+    exercises = re.findall(r"^### Exercise .*\((\d+) minutes?\)", text, re.MULTILINE)
+    lines = sum(bool(line.strip()) for cell in code for line in cell.source.splitlines())
+    figures = sum("image/png" in out.get("data", {}) for cell in code for out in cell.outputs)
+    minutes = len(read.split()) / WORDS + lines / LINES + figures / 2 + sum(map(int, exercises))
+    return 5 * round(minutes / 5)
+
+
+def times_line(minutes: int, seconds: float) -> str:
+    """Return what the head of a notebook says of its times."""
+    running = f"{max(round(seconds, -1), 10):.0f} seconds"
+    if seconds > 75:
+        running = f"{round(seconds / 60)} minutes"
+    return f"**Study time** about {minutes} minutes. **Running time** about {running}."
+
+
+def with_times(source: str, minutes: int, seconds: float) -> str:
+    """Return the first cell of a notebook with these times."""
+    before, _, rest = source.partition("**Study time**")
+    after = rest.partition("**You need**")[2]
+    paragraph = f"{times_line(minutes, seconds)} **You need**{after}"
+    return before + textwrap.fill(paragraph, 118, break_long_words=False, break_on_hyphens=False)
+
+
+def write_times(times: dict[Path, tuple[float, float]]) -> None:
+    """Write the table of times in README, and the times in the first cell of each notebook."""
+    notebooks = {path: nbformat.read(path, as_version=4) for path in times}
+    minutes = {path: study_minutes(notebook) for path, notebook in notebooks.items()}
+    for path, notebook in notebooks.items():
+        first = notebook.cells[0]
+        first.source = with_times(first.source, minutes[path], times[path][0])
+        nbformat.write(notebook, path)
+    rows = [
+        ["notebook", *(path.name[:2] for path in times)],
+        ["minutes of study", *map(str, minutes.values())],
+        ["seconds to run", *(f"{seconds:.0f}" for seconds, _ in times.values())],
+        ["GiB at most", *(f"{memory:.1f}" for _, memory in times.values())],
+    ]
+    head, *body = [f"| {' | '.join(row)} |" for row in rows]
+    table = "\n".join([head, "|" + "---|" * len(rows[0]), *body])
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    found = re.sub(r"^\| notebook \| 00 .*?(?=\n\n)", lambda _: table, text, flags=re.M | re.S)
+    readme.write_text(found, encoding="utf-8")
 
 
 def drop_widget_views(notebook: nbformat.NotebookNode) -> None:

@@ -40,7 +40,8 @@ BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY = (
 DPI = 110
 POINTS = 4000  # of one curve: more than the pixels it is drawn on
 GAP, TITLE_PAD = 8, 10  # pixels between images, and around their titles
-PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, GREY)
+# For curves over several panels: CycleGAN has four in each, and two blues never share one.
+PALETTE = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, "#000000", SKY, GREY)
 
 
 def new_figure(

@@ -30,8 +30,11 @@ TEACHES = {
     "08_evaluation": {"evaluation"},
     "09_normalization": {"layers"},
     "10_cyclegan": {"cyclegan", "resnet"},
-    "11_your_own_data": {"layouts", "encoding", "checking", "making", "pretrained"},
+    "11_your_own_data": {"layouts", "encoding", "checking", "making"},
     "12_scaling_up": {"engine", "costs", "devices"},
+    "13_many_devices": {"processes", "shards"},
+    "14_cycle_limits": {"cyclegan"},
+    "15_few_pairs": {"pretrained", "continent", "export"},
 }
 # How many cells of a notebook may exceed 25 lines: here the one with the whole class UNet.
 LONG_CELLS = {"03_unet_generator": 1}
@@ -176,6 +179,72 @@ def test_cells_are_short_and_explained(path):
     assert sum(length > 25 for length in lengths) <= LONG_CELLS.get(path.stem, 0)
     kinds = "".join(cell.cell_type[0] for cell in read(path).cells)
     assert "cccc" not in kinds
+
+
+@each_notebook
+def test_cell_that_asserts_shows_what_it_asserts(path):
+    silent = []
+    for cell in code_cells(path)[2:]:
+        asserts = any(isinstance(node, ast.Assert) for node in ast.parse(cell.source).body)
+        text = " ".join(output.get("text", "") for output in cell.outputs).replace("True", "")
+        shows = any(output.get("data") for output in cell.outputs) or re.search(
+            r"\d|[a-z]{3}", text
+        )
+        if asserts and not shows:
+            silent.append(cell.source)
+    assert silent == []
+
+
+@each_notebook
+def test_every_prediction_is_answered_in_words_after_a_visible_output(path):
+    """Question, then a cell that shows something, then prose with the answer, in one section."""
+    asked, shown, answered = 0, False, True
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            shown = shown or bool(cell.outputs)
+            continue
+        for part in re.split(
+            r"(?=\*\*Predict\.\*\*|\*\*Answer\.\*\*|^## )", cell.source, flags=re.M
+        ):
+            if part.startswith("**Answer.**"):
+                assert not answered and shown, f"an answer without question or output: {part}"
+                answered = True
+            elif part.startswith(("**Predict.**", "## ")):
+                assert answered, f"no answer before: {part}"
+                if part.startswith("**Predict.**"):
+                    asked, shown, answered = asked + 1, False, False
+    assert asked >= 2 and answered
+
+
+@each_notebook
+def test_other_notebooks_are_named_without_sections_which_move(path):
+    assert re.findall(r"notebooks? \d\d,? \(?sections? \d+", markdown(path), re.I) == []
+
+
+@each_notebook
+def test_notebook_is_not_too_long(path):
+    assert len(read(path).cells) <= 90
+    assert benchmark.study_minutes(read(path)) <= 75
+
+
+def test_times_are_those_of_the_table_in_readme():
+    rows = {row[0]: row[1:] for row in readme_table("notebook")}
+    assert rows["notebook"] == [path.name[:2] for path in NOTEBOOKS]
+    seconds = [float(value) for value in rows["seconds to run"]]
+    assert sum(seconds) <= 20 * 60
+    for path, minutes, time in zip(NOTEBOOKS, rows["minutes of study"], seconds, strict=True):
+        assert int(minutes) == benchmark.study_minutes(read(path))
+        assert benchmark.times_line(int(minutes), time) in " ".join(
+            read(path).cells[0].source.split()
+        )
+
+
+def readme_table(corner):
+    """Return the rows of the table of README whose first cell and next are these, without rules."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(rf"^\| {corner} \| 00 .*?(?=\n\n)", text, re.M | re.S)[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return [row for row in rows if not row[0].startswith("---")]
 
 
 @each_notebook

@@ -1,6 +1,6 @@
 """Look into a U-Net: the feature maps of each block, and what the image loses without a skip.
 
-Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and section 4.2 (U-Net against
+Source: Isola et al. 2017, section 3.2.1 "Generator with skips" and section 4.3 (U-Net against
 encoder-decoder).
 """
 

@@ -2,7 +2,7 @@
 
 The course needs paired pictures that may be given to anyone. These are drawn by code, so no
 photograph is involved. The label maps use the twelve classes and colours of the CMP Facades
-dataset; the files use its layout.
+dataset; each file holds both side by side, as the paper's files do.
 
     pair = make_pair(7)                      # pair.label and pair.photo, (256, 256, 3) uint8
     again = make_pair(7, photo_seed=1)       # the same label map, another plausible photo
