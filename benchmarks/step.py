@@ -141,7 +141,7 @@ def process_peak() -> int:
 
 
 def compare(
-    batch: int, device: torch.device, names: list[str], rounds: int, ceilings: dict
+    batch: int, device: torch.device, names: list[str], rounds: int, rates_of: dict
 ) -> None:
     """Print one row per variant: the medians over the rounds, after some that only warm up."""
     variants = [make_variant(name, batch, device) for name in names]
@@ -156,7 +156,7 @@ def compare(
     reference = statistics.median(seconds["reference"])
     for variant in variants:
         median = statistics.median(seconds[variant.name])
-        share = flops / median / ceilings[variant.dtype]
+        share = flops / median / rates_of[variant.dtype]
         memory = peak_memory(variant.name, batch, device)
         print(
             f"| {batch} | {variant.name} | {1000 * median:.0f} | {reference / median:.2f} | "
@@ -169,19 +169,19 @@ def compare_all(batches: list[int], device: torch.device, compiled: bool) -> Non
     """Print the table of one device."""
     names = names_for(device, compiled)
     dtypes = {DTYPES[name.split()[0]] for name in names[1:]}
-    ceilings = {dtype: matmul_rate(device, dtype) for dtype in dtypes}
-    rates = [f"{str(dtype)[6:]} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in ceilings.items()]
+    rates_of = {dtype: matmul_rate(device, dtype) for dtype in dtypes}
+    rates = [f"{str(dtype)[6:]} {rate / 1e9:.0f} GFLOP/s" for dtype, rate in rates_of.items()]
     print(
         f"\n{describe_device(device)}, torch {torch.__version__}; "
         f"best matrix product: {', '.join(rates)}"
     )
     print(
         "| batch | step | ms | times the reference "
-        "| GFLOP/s | share of the ceiling | peak memory, GiB |"
+        "| GFLOP/s | share of the product | peak memory, GiB |"
     )
     print("|---|---|---|---|---|---|---|")
     for batch in batches:
-        compare(batch, device, names, {1: 9, 4: 7}.get(batch, 4), ceilings)
+        compare(batch, device, names, {1: 9, 4: 7}.get(batch, 4), rates_of)
 
 
 def print_data_wait(device: torch.device, steps: int = 20) -> None:

@@ -43,7 +43,7 @@ def matmul_rate(
 ) -> float:
     """Return the best rate of a large matrix product, in floating-point operations per second.
 
-    No useful arithmetic is faster than a product in a tuned library: it is the machine's ceiling.
+    A yardstick, not a bound: on some processors tuned convolutions are faster than products.
 
     Args:
         size: rows and columns of the matrices; 0 means 2048 on a CPU and 8192 on a GPU.

@@ -14,7 +14,7 @@ from .validation import check_choice
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 BUDGETS = ("lesson", "full")
-# Colab shows the notebooks itself, and notebook 12 installs what only shards need.
+# Colab shows the notebooks itself, and notebook 13 installs what only shards need.
 NOT_ON_COLAB = {"jupyterlab", "webdataset"}
 
 

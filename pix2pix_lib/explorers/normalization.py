@@ -27,7 +27,7 @@ CHANNELS, POOL, LARGEST_BATCH = 8, 8, 4  # of the default features, and the larg
 GRID, CELL, SIDE, HEADING = 400, 63, 190, 20
 # Screen pixels around a map of the grid: half a gap, and from its edge to the orange frame.
 GAP, INSET = 1.5, 6
-FADED = 0.7  # how far a map that does not count fades to white
+FADED = 0.5  # how far a map that does not count fades to white
 REACH = 3.0  # where the colours of a normalised map end, in deviations from the mean
 
 
@@ -293,7 +293,7 @@ def draw_maps(features: Tensor, shared: Tensor, grid: Grid) -> Image.Image:
     Faded maps let the page shine through, dark or white, as do the places without a map.
     """
     # The few largest values may be cut off.
-    reach = 0.6 * float(features.abs().max())
+    reach = float(features.abs().flatten().quantile(0.98))
     maps = Image.new("RGBA", grid.size, "#ffffff00")
     for image, row in enumerate(features.numpy()):
         for channel, values in enumerate(row):
