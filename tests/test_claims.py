@@ -60,20 +60,23 @@ def test_every_table_of_claims_belongs_to_a_notebook():
 
 
 def test_nearly_every_planted_wrong_number_is_caught():
-    """Change the last digit of each number of each notebook, one at a time."""
+    """Change the last figure of each number of each notebook, one at a time.
+
+    Single figures are left out: nearly each of them stands in some code of its notebook.
+    """
     caught = planted = 0
     for path in NOTEBOOKS:
         claims = claims_of(path)
         for prose in read_prose(nbformat.read(path, as_version=4)):
             for match in numbers(prose):
-                if asks(match, prose):
+                if asks(match, prose) or re.fullmatch(r"\d", match[1]):
                     continue
                 planted += 1
                 caught += lies_in(match, prose, claims.numbers) or not is_among(
                     wrong(match), prose, evidence(match, prose)
                 )
     print(f"{caught} of {planted} wrong numbers are caught")
-    assert planted > 500 and caught > 0.75 * planted
+    assert planted > 400 and caught > 0.85 * planted
 
 
 def wrong(match):
