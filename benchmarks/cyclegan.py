@@ -10,22 +10,20 @@ at once share the work. All of it takes about 45 minutes of one core.
 
 import argparse
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from PIL import Image
 
-from benchmarks.zoo import read_scores, write_scores
+from benchmarks.zoo import read_scores, run_each, write_scores
 from pix2pix_lib import facades
 from pix2pix_lib.checkpoints import load_checkpoint, load_segmenter, save_checkpoint
 from pix2pix_lib.config import TrainConfig, system_config
 from pix2pix_lib.cyclegan import CycleGANTrainer, make_cyclegan
 from pix2pix_lib.data import UnpairedDataset
-from pix2pix_lib.evaluation import confusion_matrices, fcn_score
+from pix2pix_lib.evaluation import confusion_matrices, fcn_score, pixel_l1
 from pix2pix_lib.files import replacing
 from pix2pix_lib.images import to_float, to_uint8
 from pix2pix_lib.layouts import find_unpaired
@@ -81,12 +79,15 @@ class Judged:
         """Return the L1 distances to the truth and of the ways back, and the share read right."""
         night, day = trainer.translate(self.day), trainer.translate_back(self.night)
         back_a, back_b = trainer.translate_back(night), trainer.translate(day)
-        found = {
-            "to_night": _l1(night, self.true_night), "to_day": _l1(day, self.true_day),
-            "rec_a": _l1(back_a, self.day), "rec_b": _l1(back_b, self.night),
+        distances = {
+            "to_night": pixel_l1(night, self.true_night), "to_day": pixel_l1(day, self.true_day),
+            "rec_a": pixel_l1(back_a, self.day), "rec_b": pixel_l1(back_b, self.night),
+        }  # fmt: skip
+        reads = {
             "read_night": self._read(night, self.classes_a),
             "read_day": self._read(day, self.classes_b),
         }  # fmt: skip
+        found = {name: float(each.mean()) for name, each in distances.items()} | reads
         return {name: round(value, 4) for name, value in found.items()}
 
     def pictures(self, trainer: CycleGANTrainer) -> torch.Tensor:
@@ -106,10 +107,6 @@ class Judged:
         return torch.stack(maps)
 
 
-def _l1(one: torch.Tensor, other: torch.Tensor) -> float:
-    return (one - other).abs().mean().item()
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -119,15 +116,7 @@ def main(argv: list[str] | None = None) -> int:
     jobs = [Job(variant, seed) for seed in range(SEEDS) for variant in VARIANTS]
     if arguments.ship:
         return ship(jobs)
-    try:
-        for job in jobs:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            with suppress(Timeout), FileLock(job.folder / "lock", timeout=0):  # else another has it
-                train(job)
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr)
-        return 130
-    return 0
+    return run_each(jobs, train)
 
 
 def train(job: Job) -> None:

@@ -15,6 +15,7 @@ of it takes about three hours of two cores.
 import argparse
 import csv
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -107,13 +108,19 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.ship:
         ship()
         return 0
+    return run_each([job for job in jobs if not is_complete(job, shipped_scores(job))], train)
+
+
+def run_each(jobs: Iterable, run: Callable[..., None]) -> int:
+    """Run jobs that have a folder, one after the other; return 0, or 130 if interrupted.
+
+    Each is locked while it runs, so that two calls at once share the work.
+    """
     try:
         for job in jobs:
-            if is_complete(job, shipped_scores(job)):
-                continue
             job.folder.mkdir(parents=True, exist_ok=True)
             with suppress(Timeout), FileLock(job.folder / "lock", timeout=0):  # else another has it
-                train(job)
+                run(job)
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from the last whole epoch", file=sys.stderr)
         return 130

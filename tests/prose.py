@@ -213,12 +213,7 @@ def _complaint(entry: dict, prose: Prose, assertions: list[str]) -> str:
         return "" if any(piece in one for one in assertions) else f"no assert says {piece!r}"
     if kinds == {"output"}:
         value = _value(entry["output"], prose.before)
-        start = prose.text.find(entry["text"])
-        inside = [
-            match
-            for match in numbers(prose)
-            if start <= match.start() and match.end() <= start + len(entry["text"])
-        ]
+        inside = [match for match in numbers(prose) if lies_in(match, prose, [entry])]
         if value is not None and len(inside) == 1 and is_among(inside[0], prose, [value]):
             return ""
         return f"{entry['output']!r} gives {value}"

@@ -9,7 +9,6 @@ import copy
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from prose import (
@@ -26,10 +25,7 @@ from prose import (
     unexplained_numbers,
     unheld_comparisons,
 )
-
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+from test_notebooks import NOTEBOOKS, each_notebook, read
 
 
 def claims_of(path):
@@ -38,19 +34,19 @@ def claims_of(path):
 
 @each_notebook
 def test_numbers_in_the_prose_are_printed_set_or_explained(path):
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     assert unexplained_numbers(read_prose(notebook), claims_of(path)) == []
 
 
 @each_notebook
 def test_comparisons_in_the_prose_are_measured_or_explained(path):
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     assert unheld_comparisons(read_prose(notebook), claims_of(path)) == []
 
 
 @each_notebook
 def test_every_entry_is_used_and_holds(path):
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read(path)
     assert broken_entries(read_prose(notebook), claims_of(path), assertions_of(notebook)) == []
 
 
@@ -67,7 +63,7 @@ def test_nearly_every_planted_wrong_number_is_caught():
     caught = planted = 0
     for path in NOTEBOOKS:
         claims = claims_of(path)
-        for prose in read_prose(nbformat.read(path, as_version=4)):
+        for prose in read_prose(read(path)):
             for match in numbers(prose):
                 if asks(match, prose) or re.fullmatch(r"\d", match[1]):
                     continue

@@ -12,8 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks import cyclegan
 from benchmarks import notebooks as benchmark
+from benchmarks.zoo import read_scores
 from pix2pix_lib import plots
+from pix2pix_lib.config import system_config
 from pix2pix_lib.facades import facade_tensors
 
 ROOT = Path(__file__).parent.parent
@@ -228,7 +231,7 @@ def test_notebook_is_not_too_long(path):
 
 
 def test_times_are_those_of_the_table_in_readme():
-    rows = {row[0]: row[1:] for row in readme_table("notebook")}
+    rows = {row[0]: row[1:] for row in table_of_times()}
     assert rows["notebook"] == [path.name[:2] for path in NOTEBOOKS]
     seconds = [float(value) for value in rows["seconds to run"]]
     assert sum(seconds) <= 20 * 60
@@ -239,10 +242,10 @@ def test_times_are_those_of_the_table_in_readme():
         )
 
 
-def readme_table(corner):
-    """Return the rows of the table of README whose first cell and next are these, without rules."""
+def table_of_times():
+    """Return the rows of README's table of times, without the rule."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = re.search(rf"^\| {corner} \| 00 .*?(?=\n\n)", text, re.M | re.S)[0]
+    table = re.search(r"^\| notebook \| 00 .*?(?=\n\n)", text, re.M | re.S)[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     return [row for row in rows if not row[0].startswith("---")]
 
@@ -309,3 +312,14 @@ def test_hand_built_pieces_are_held_equal_to_the_library():
         calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
         checks = [call for call in calls if ast.unparse(call.func) == "checks.check_same"]
         assert {ast.unparse(check.args[1].func) for check in checks} == expected
+
+
+@pytest.mark.parametrize("stem", ["10_cyclegan", "14_cycle_limits"])
+def test_shipped_scores_of_cyclegan_are_those_of_the_lesson(stem):
+    cells = (cell.source for cell in code_cells(ROOT / "notebooks" / f"{stem}.ipynb"))
+    tree = ast.parse(next(source for source in cells if "lesson = system_config(" in source))
+    call = next(ast.unparse(n.value) for n in tree.body if ast.unparse(n).startswith("lesson = "))
+    lesson = eval(call, {"system_config": system_config})
+    assert lesson == cyclegan.Job("GAN + both + identity", lesson.seed).config
+    trained = [(row["variant"], int(row["seed"])) for row in read_scores(cyclegan.SCORES)]
+    assert trained == [(name, seed) for seed in range(cyclegan.SEEDS) for name in cyclegan.VARIANTS]
