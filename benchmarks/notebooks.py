@@ -6,7 +6,7 @@ python -m benchmarks.notebooks --write 04    also store the outputs, which do no
 python -m benchmarks.notebooks --times       also write README's table of times, and each notebook's
 
 Minutes of study are reckoned, not measured: WORDS and LINES of code a minute, half a minute for a
-figure, and what the exercises say of themselves.
+figure. The tasks come on top, with the minutes that their headings state.
 """
 
 import argparse
@@ -99,32 +99,52 @@ def run(path: Path, write: bool) -> tuple[float, float]:
     return seconds, int(probe.outputs[0].text) / 2**20
 
 
+def task_minutes(notebook: nbformat.NotebookNode) -> int:
+    """Return how many minutes the tasks of a notebook take together, as their headings say."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return sum(map(int, re.findall(r"^### Task: .*, (\d+) minutes?\)$", text, re.MULTILINE)))
+
+
+def lesson_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Return the cells that are no part of a task."""
+
+    def is_task(cell: nbformat.NotebookNode) -> bool:
+        if cell.cell_type == "markdown":
+            return cell.source.startswith("### Task: ")
+        tags = cell.metadata.get("tags", [])
+        marked = any(tag.startswith(("task:", "verdict:")) for tag in tags)
+        return marked or re.search(r"\btask\.\w+\.(check|run|judge)\(", cell.source) is not None
+
+    return [cell for cell in notebook.cells if not is_task(cell)]
+
+
 def study_minutes(notebook: nbformat.NotebookNode) -> int:
     """Return how long a notebook takes to study, in steps of 5 minutes, as reckoned above."""
-    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"][1:]  # without the setup
+    cells = lesson_cells(notebook)
+    prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    code = [cell for cell in cells if cell.cell_type == "code"][1:]  # without the setup
     text = "\n".join(prose).split("## References")[0]
-    read = re.sub(r"<details>.*?</details>|\]\([^)]*\)", "", text, flags=re.DOTALL)
-    exercises = re.findall(r"^### Exercise .*\((\d+) minutes?\)", text, re.MULTILINE)
+    read = re.sub(r"\]\([^)]*\)", "", text)
     lines = sum(bool(line.strip()) for cell in code for line in cell.source.splitlines())
     figures = sum("image/png" in out.get("data", {}) for cell in code for out in cell.outputs)
-    minutes = len(read.split()) / WORDS + lines / LINES + figures / 2 + sum(map(int, exercises))
+    minutes = len(read.split()) / WORDS + lines / LINES + figures / 2
     return 5 * round(minutes / 5)
 
 
-def times_line(minutes: int, seconds: float) -> str:
+def times_line(minutes: int, tasks: int, seconds: float) -> str:
     """Return what the head of a notebook says of its times."""
     running = f"{max(round(seconds, -1), 10):.0f} seconds"
     if seconds > 75:
         running = f"{round(seconds / 60)} minutes"
-    return f"**Study time** about {minutes} minutes. **Running time** about {running}."
+    study = f"about {minutes} minutes, and {tasks} for the tasks"
+    return f"**Study time** {study}. **Running time** about {running}."
 
 
-def with_times(source: str, minutes: int, seconds: float) -> str:
+def with_times(source: str, minutes: int, tasks: int, seconds: float) -> str:
     """Return the first cell of a notebook with these times."""
     before, _, rest = source.partition("**Study time**")
     after = rest.partition("**You need**")[2]
-    paragraph = f"{times_line(minutes, seconds)} **You need**{after}"
+    paragraph = f"{times_line(minutes, tasks, seconds)} **You need**{after}"
     return before + textwrap.fill(paragraph, 118, break_long_words=False, break_on_hyphens=False)
 
 
@@ -132,13 +152,15 @@ def write_times(times: dict[Path, tuple[float, float]]) -> None:
     """Write the table of times in README, and the times in the first cell of each notebook."""
     notebooks = {path: nbformat.read(path, as_version=4) for path in times}
     minutes = {path: study_minutes(notebook) for path, notebook in notebooks.items()}
+    tasks = {path: task_minutes(notebook) for path, notebook in notebooks.items()}
     for path, notebook in notebooks.items():
         first = notebook.cells[0]
-        first.source = with_times(first.source, minutes[path], times[path][0])
+        first.source = with_times(first.source, minutes[path], tasks[path], times[path][0])
         nbformat.write(notebook, path)
     rows = [
         ["notebook", *(path.name[:2] for path in times)],
         ["minutes of study", *map(str, minutes.values())],
+        ["minutes of tasks", *map(str, tasks.values())],
         ["seconds to run", *(f"{seconds:.0f}" for seconds, _ in times.values())],
         ["GiB at most", *(f"{memory:.1f}" for _, memory in times.values())],
     ]

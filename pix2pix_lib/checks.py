@@ -1,8 +1,5 @@
-"""What a notebook uses to check its own claims, and its reader's answers."""
+"""What a notebook uses to check its own claims; the tasks of its reader are in tasks/."""
 
-import math
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -60,47 +57,3 @@ def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> No
         f"hand-built {type(hand_built).__name__} = library's {type(library).__name__}: "
         f"{torch.equal(ours, theirs)}"
     )
-
-
-def check_exercise(answer: object, expected: object, hint: str) -> None:
-    """Print whether an exercise is solved; `...` counts as no answer yet.
-
-    Only the value counts: 572.0 for 572, a list for a tuple, a tensor for a list or a number.
-    Numbers that are not whole agree if they do to three digits.
-    """
-    if answer is ...:
-        print("Not answered yet: replace the ... above and run this cell again.")
-    elif _agrees(_plain(answer), _plain(expected)):
-        print("Correct.")
-    else:
-        print(f"Not yet. {hint}")
-
-
-def _plain(value: object) -> object:
-    """Return tensors, arrays and tuples as lists and numbers."""
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def _agrees(answer: object, expected: object) -> bool:
-    if isinstance(expected, list):
-        same_length = isinstance(answer, list) and len(answer) == len(expected)
-        return same_length and all(map(_agrees, answer, expected))
-    if isinstance(expected, dict):
-        same_names = isinstance(answer, dict) and answer.keys() == expected.keys()
-        return same_names and all(_agrees(answer[name], expected[name]) for name in expected)
-    if isinstance(expected, bool) or isinstance(answer, bool):  # True is no number here
-        return answer is expected
-    if isinstance(expected, float) and isinstance(answer, int | float):
-        if expected == answer or expected == 0 or not math.isfinite(expected):
-            return expected == answer
-        unit = 10.0 ** (math.floor(math.log10(abs(expected))) - 2)  # of the third digit
-        return abs(answer - expected) <= 0.501 * unit
-    return type(answer) in (type(expected), int, float) and answer == expected

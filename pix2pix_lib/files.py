@@ -158,6 +158,12 @@ def course_data() -> Path:
     return inside if inside.is_dir() else Path(__file__).parent.parent / "data"
 
 
+def course_folder() -> Path:
+    """Return the course's folder, or the current one if the package is installed without it."""
+    data = course_data()
+    return Path.cwd() if data.parent == Path(__file__).parent else data.parent
+
+
 def generated_data() -> Path:
     """Return the folder for datasets that are drawn at first use.
 

@@ -226,7 +226,7 @@ def test_other_notebooks_are_named_without_sections_which_move(path):
 
 @each_notebook
 def test_notebook_is_not_too_long(path):
-    assert len(read(path).cells) <= 90
+    assert len(benchmark.lesson_cells(read(path))) <= 90
     assert benchmark.study_minutes(read(path)) <= 75
 
 
@@ -235,11 +235,12 @@ def test_times_are_those_of_the_table_in_readme():
     assert rows["notebook"] == [path.name[:2] for path in NOTEBOOKS]
     seconds = [float(value) for value in rows["seconds to run"]]
     assert sum(seconds) <= 20 * 60
-    for path, minutes, time in zip(NOTEBOOKS, rows["minutes of study"], seconds, strict=True):
+    columns = (rows["minutes of study"], rows["minutes of tasks"], seconds)
+    for path, minutes, tasks, time in zip(NOTEBOOKS, *columns, strict=True):
         assert int(minutes) == benchmark.study_minutes(read(path))
-        assert benchmark.times_line(int(minutes), time) in " ".join(
-            read(path).cells[0].source.split()
-        )
+        assert int(tasks) == benchmark.task_minutes(read(path))
+        line = benchmark.times_line(int(minutes), int(tasks), time)
+        assert line in " ".join(read(path).cells[0].source.split())
 
 
 def table_of_times():
@@ -251,13 +252,12 @@ def table_of_times():
 
 
 @each_notebook
-def test_exercises_can_be_checked_and_have_folded_hints(path):
-    source = "\n".join(cell.source for cell in code_cells(path))
-    assert source.count("check_exercise(") >= 2
-    assert markdown(path).count("<summary>Hint</summary>") >= 2
-    assert markdown(path).count("<details>") == markdown(path).count("</details>")
-    for output in outputs(path):
-        assert "Not yet." not in output.get("text", "")
+def test_notebook_has_tasks_and_no_solution_in_its_prose(path):
+    assert benchmark.task_minutes(read(path)) > 0
+    assert "<details>" not in markdown(path)
+    for cell in read(path).cells:
+        if cell.source.startswith("### Task: "):
+            assert "\n**What for.** " in cell.source
 
 
 @each_notebook
