@@ -12,11 +12,13 @@ figure. The tasks come on top, with the minutes that their headings state.
 import argparse
 import base64
 import io
+import json
 import platform
 import re
 import sys
 import textwrap
 import time
+from datetime import datetime
 from pathlib import Path
 
 import nbformat
@@ -28,9 +30,11 @@ from PIL import Image
 
 from pix2pix_lib.devices import describe_device, pick_device
 from pix2pix_lib.plots import colours_of, encode_png
+from tools.student import checks
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
+SECTION_TIMES = ROOT / "teaching" / "times.json"
 WORDS, LINES = 150, 12
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -63,20 +67,22 @@ def main(argv: list[str] | None = None) -> int:
     times = {}
     for path in paths:
         try:
-            seconds, memory = run(path, arguments.write)
+            seconds, memory, sections = run(path, arguments.write)
         except CellExecutionError as error:
             print(f"{path.stem}: {error}", file=sys.stderr)
             return 1
-        times[path] = seconds, memory
+        times[path] = seconds, memory, sections
         print(f"{path.stem:<24}{seconds:>9.0f}{memory:>8.2f}", flush=True)
-    print(f"{'together':<24}{sum(seconds for seconds, _ in times.values()):>9.0f}")
+    print(f"{'together':<24}{sum(seconds for seconds, *_ in times.values()):>9.0f}")
     if arguments.times:
         write_times(times)
     return 0
 
 
-def run(path: Path, write: bool) -> tuple[float, float]:
-    """Run one notebook; return the seconds, including the kernel's start, and the peak GiB."""
+def run(path: Path, write: bool) -> tuple[float, float, dict[str, float]]:
+    """Run one notebook; return the seconds, the kernel's start included, the peak GiB, and the
+    seconds of each section.
+    """
     notebook = nbformat.read(path, as_version=4)
     notebook.cells.append(nbformat.v4.new_code_cell(MEMORY_PROBE))
     start = time.perf_counter()
@@ -84,51 +90,86 @@ def run(path: Path, write: bool) -> tuple[float, float]:
     client = NotebookClient(
         notebook,
         timeout=1800,
-        record_timing=False,
         extra_arguments=["--log-level=ERROR"],  # else each kernel warns of its own sockets
         resources=resources,
     )
     client.execute()
     seconds = time.perf_counter() - start
     probe = notebook.cells.pop()
+    sections = seconds_of_sections(notebook)
     if write:
         notebook.metadata = METADATA
         drop_widget_views(notebook)
         shrink_pictures(notebook)
         nbformat.write(notebook, path)
-    return seconds, int(probe.outputs[0].text) / 2**20
+    return seconds, int(probe.outputs[0].text) / 2**20, sections
 
 
-def task_minutes(notebook: nbformat.NotebookNode) -> int:
-    """Return how many minutes the tasks of a notebook take together, as their headings say."""
-    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+def seconds_of_sections(notebook: nbformat.NotebookNode) -> dict[str, float]:
+    """Return how long the cells of each section ran, and drop the times from the notebook."""
+    found: dict[str, float] = {}
+    for heading, cells in by_section(notebook.cells):
+        stamps = [cell.metadata.pop("execution", {}) for cell in cells if cell.cell_type == "code"]
+        begins, ends = "iopub.execute_input", "shell.execute_reply"
+        spent = [
+            (datetime.fromisoformat(s[ends]) - datetime.fromisoformat(s[begins])).total_seconds()
+            for s in stamps
+            if begins in s and ends in s
+        ]
+        found[heading] = round(sum(spent), 1)
+    return found
+
+
+def by_section(
+    cells: list[nbformat.NotebookNode],
+) -> list[tuple[str, list[nbformat.NotebookNode]]]:
+    """Return each `## ` heading with the cells from it on; what comes before has the heading ""."""
+    found: list[tuple[str, list[nbformat.NotebookNode]]] = [("", [])]
+    for cell in cells:
+        heading = re.search(r"^## (.+)$", cell.source, re.MULTILINE)
+        if cell.cell_type == "markdown" and heading:
+            found.append((heading[1], []))
+        found[-1][1].append(cell)
+    return found
+
+
+def task_minutes(cells: list[nbformat.NotebookNode]) -> int:
+    """Return how many minutes the tasks in some cells take together, as their headings say."""
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     return sum(map(int, re.findall(r"^### Task: .*, (\d+) minutes?\)$", text, re.MULTILINE)))
 
 
-def lesson_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """Return the cells that are no part of a task."""
+def lesson_cells(cells: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Return those of some cells that are no part of a task."""
 
     def is_task(cell: nbformat.NotebookNode) -> bool:
         if cell.cell_type == "markdown":
             return cell.source.startswith("### Task: ")
         tags = cell.metadata.get("tags", [])
         marked = any(tag.startswith(("task:", "verdict:")) for tag in tags)
-        return marked or re.search(r"\btask\.\w+\.(check|run|judge)\(", cell.source) is not None
+        return marked or checks(cell) is not None
 
-    return [cell for cell in notebook.cells if not is_task(cell)]
+    return [cell for cell in cells if not is_task(cell)]
 
 
 def study_minutes(notebook: nbformat.NotebookNode) -> int:
     """Return how long a notebook takes to study, in steps of 5 minutes, as reckoned above."""
-    cells = lesson_cells(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    cells = [
+        cell for cell in lesson_cells(notebook.cells) if cell is not code[0]
+    ]  # without the setup
+    return 5 * round(reckoned(cells) / 5)
+
+
+def reckoned(cells: list[nbformat.NotebookNode]) -> float:
+    """Return the minutes to study some cells, as reckoned above."""
     prose = [cell.source for cell in cells if cell.cell_type == "markdown"]
-    code = [cell for cell in cells if cell.cell_type == "code"][1:]  # without the setup
+    code = [cell for cell in cells if cell.cell_type == "code"]
     text = "\n".join(prose).split("## References")[0]
     read = re.sub(r"\]\([^)]*\)", "", text)
     lines = sum(bool(line.strip()) for cell in code for line in cell.source.splitlines())
     figures = sum("image/png" in out.get("data", {}) for cell in code for out in cell.outputs)
-    minutes = len(read.split()) / WORDS + lines / LINES + figures / 2
-    return 5 * round(minutes / 5)
+    return len(read.split()) / WORDS + lines / LINES + figures / 2
 
 
 def times_line(minutes: int, tasks: int, seconds: float) -> str:
@@ -148,21 +189,37 @@ def with_times(source: str, minutes: int, tasks: int, seconds: float) -> str:
     return before + textwrap.fill(paragraph, 118, break_long_words=False, break_on_hyphens=False)
 
 
-def write_times(times: dict[Path, tuple[float, float]]) -> None:
-    """Write the table of times in README, and the times in the first cell of each notebook."""
+def write_times(times: dict[Path, tuple[float, float, dict[str, float]]]) -> None:
+    """Write the table of times in README, those in the first cell of each notebook, and for the
+    instructor's edition those of each section: minutes to study, of tasks, and seconds to run.
+    """
     notebooks = {path: nbformat.read(path, as_version=4) for path in times}
     minutes = {path: study_minutes(notebook) for path, notebook in notebooks.items()}
-    tasks = {path: task_minutes(notebook) for path, notebook in notebooks.items()}
+    tasks = {path: task_minutes(notebook.cells) for path, notebook in notebooks.items()}
     for path, notebook in notebooks.items():
         first = notebook.cells[0]
         first.source = with_times(first.source, minutes[path], tasks[path], times[path][0])
         nbformat.write(notebook, path)
+    sections = {
+        path.stem: {
+            heading: [
+                round(reckoned(lesson_cells(cells)), 1),
+                task_minutes(cells),
+                times[path][2][heading],
+            ]
+            for heading, cells in by_section(notebook.cells)
+        }
+        for path, notebook in notebooks.items()
+    }
+    SECTION_TIMES.write_text(
+        json.dumps(sections, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     rows = [
         ["notebook", *(path.name[:2] for path in times)],
         ["minutes of study", *map(str, minutes.values())],
         ["minutes of tasks", *map(str, tasks.values())],
-        ["seconds to run", *(f"{seconds:.0f}" for seconds, _ in times.values())],
-        ["GiB at most", *(f"{memory:.1f}" for _, memory in times.values())],
+        ["seconds to run", *(f"{seconds:.0f}" for seconds, *_ in times.values())],
+        ["GiB at most", *(f"{memory:.1f}" for _, memory, _ in times.values())],
     ]
     head, *body = [f"| {' | '.join(row)} |" for row in rows]
     table = "\n".join([head, "|" + "---|" * len(rows[0]), *body])

@@ -3,7 +3,6 @@
 import html
 from pathlib import Path
 
-from . import __version__
 from .attempts import Standing, read_record, record_path
 from .files import replacing
 from .tasks import all_tasks
@@ -57,11 +56,11 @@ def page(tasks: list[Assignment], record: dict[str, Standing]) -> str:
         rows = [row(task, record.get(task.key)) for task in tasks if task.key.startswith(number)]
         head = "".join(f"<th>{name}</th>" for name in HEAD)
         parts.append(f"<h2>Notebook {number}</h2>\n<table><tr>{head}</tr>{''.join(rows)}</table>")
-    solved = sum(standing.solved for standing in record.values())
-    count = f"{solved} of {len(tasks)} tasks solved. Course version {__version__}."
+    solved = sum(record[task.key].solved for task in tasks if task.key in record)
+    count = f"{solved} of {len(tasks)} tasks solved."
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>pix2pix: tasks</title>'
-        f"\n<style>{STYLE}</style></head>\n<body><h1>The tasks of the pix2pix course</h1>"
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Tasks</title>\n'
+        f"<style>{STYLE}</style></head>\n<body><h1>The tasks of the pix2pix course</h1>"
         f"<p>{count}</p>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
 

@@ -9,12 +9,18 @@ from pathlib import Path
 import torch
 from packaging.requirements import Requirement
 
-from .devices import describe_device, pick_device
+from .devices import available_memory, describe_device, pick_device
 from .validation import check_choice
 
 REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 BUDGETS = ("lesson", "full")
 # Colab shows the notebooks itself, and notebook 13 installs what only shards need.
+# The GiB that notebooks take which need more than 1.2 at most (README has the table of all).
+LARGE_NOTEBOOKS = {"01": 1.6, "03": 1.5, "08": 1.4, "12": 2.5}
+REMEDIES = (
+    "shut down the kernels of notebooks that you have finished (each keeps its memory), close "
+    "other programs, and train with a smaller --batch-size, --image-size or --base-channels"
+)
 NOT_ON_COLAB = {"jupyterlab", "webdataset"}
 
 
@@ -66,15 +72,26 @@ def on_colab() -> bool:
     return "google.colab" in sys.modules
 
 
+def memory_advice(free: float) -> str:
+    """Return what to do where `free` GiB of memory are too little for a notebook, else ""."""
+    large = [f"{name} ({need})" for name, need in LARGE_NOTEBOOKS.items() if need > free]
+    if free < 1.2:
+        large = ["most notebooks (1.2)"]
+    return f"too little for {', '.join(large)}: {REMEDIES}" if large else ""
+
+
 def describe_environment() -> str:
-    """Return a short text that says what the course will run on."""
+    """Return a short text that says what the course will run on, and what it lacks."""
     problems = missing_requirements()
+    free = available_memory(torch.device("cpu")) / 2**30
+    advice = memory_advice(free)
     return "\n".join(
         [
             f"Python    {platform.python_version()} on {platform.system()}",
             f"torch     {torch.__version__}",
             f"device    {describe_device(pick_device())}",
             f"cores     {os.cpu_count()}",
+            f"memory    {free:.1f} GiB free{'; ' if advice else ''}{advice}",
             f"packages  {'all that the course needs' if not problems else '; '.join(problems)}",
         ]
     )

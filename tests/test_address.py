@@ -50,7 +50,7 @@ def test_address_and_tag_get_into_badge_and_cell_and_nothing_else_changes(tmp_pa
     assert set_address.main(["--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "01_x.ipynb rewritten\n"
     after = nbformat.read(path, as_version=4)
-    target = f"{COLAB}/someone/some-course/blob/v2.1.0/notebooks/01_x.ipynb"
+    target = f"{COLAB}/someone/some-course/blob/v2.1.0/student/01_x.ipynb"
     badge = f"[![Open in Colab](badge.svg)]({target})"
     assert after.cells[0].source == f"# 01 Naïve\n\n{badge}\n\nOne line."
     assert f"--branch=v2.1.0 {ADDRESS}" in after.cells[1].source

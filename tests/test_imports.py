@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "pix2pix_lib"
 # A module may import what comes before it, in its own level or in an earlier one.
 LEVELS = [
-    ["threads", "validation", "files", "progress", "cli"],
+    ["threads", "validation", "files", "progress", "cli", "limits", "attempts"],
     ["images", "layers", "losses", "receptive_field", "devices", "processes", "randomness"],
     ["facades.plans", "facades.paint", "facades.make", "facades", "facades.__main__"],
     ["facades.messy", "earth", "continent", "resizing"],
@@ -20,6 +20,9 @@ LEVELS = [
     ["config", "inference", "engine", "costs", "trainer"],
     ["evaluation", "training", "cyclegan", "history", "checkpoints", "export", "trained"],
     ["checks", "plots", "run_data", "run_folder", "foreign", "pretrained"],
+    ["agreement", "tasks.base", "tasks.questions", "tasks.trials", "tasks.writing"],
+    [f"tasks.{path.stem}" for path in sorted((PACKAGE / "tasks").glob("lesson_*.py"))],
+    ["tasks", "course"],
     ["explorers.drawing", "explorers.picture", "explorers.panel", "explorers.canvas"],
     ["explorers.shown", "explorers.base"],
     ["explorers.dataset", "explorers.unet", "explorers.receptive_field", "explorers.patches"],

@@ -226,7 +226,7 @@ def test_other_notebooks_are_named_without_sections_which_move(path):
 
 @each_notebook
 def test_notebook_is_not_too_long(path):
-    assert len(benchmark.lesson_cells(read(path))) <= 90
+    assert len(benchmark.lesson_cells(read(path).cells)) <= 90
     assert benchmark.study_minutes(read(path)) <= 75
 
 
@@ -238,7 +238,7 @@ def test_times_are_those_of_the_table_in_readme():
     columns = (rows["minutes of study"], rows["minutes of tasks"], seconds)
     for path, minutes, tasks, time in zip(NOTEBOOKS, *columns, strict=True):
         assert int(minutes) == benchmark.study_minutes(read(path))
-        assert int(tasks) == benchmark.task_minutes(read(path))
+        assert int(tasks) == benchmark.task_minutes(read(path).cells)
         line = benchmark.times_line(int(minutes), int(tasks), time)
         assert line in " ".join(read(path).cells[0].source.split())
 
@@ -253,7 +253,7 @@ def table_of_times():
 
 @each_notebook
 def test_notebook_has_tasks_and_no_solution_in_its_prose(path):
-    assert benchmark.task_minutes(read(path)) > 0
+    assert benchmark.task_minutes(read(path).cells) > 0
     assert "<details>" not in markdown(path)
     for cell in read(path).cells:
         if cell.source.startswith("### Task: "):

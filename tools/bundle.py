@@ -5,21 +5,24 @@ Run: python -m tools.bundle
 
 import argparse
 import hashlib
-import json
 import sys
 import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import nbformat
+
 from pix2pix_lib.cli import CommandParser, run_command
 from pix2pix_lib.files import replacing
 from pix2pix_lib.validation import InputError
+from tools.student import student
 
 ROOT = Path(__file__).parent.parent
 # The name of the file and of the one folder in it; the setup cell looks for both.
 NAME = "pix2pix-course"
 CONTENTS = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "course_setup.py",
-            "benchmarks", "data", "notebooks", "pix2pix_lib")  # fmt: skip
+            "benchmarks", "data", "notebooks", "pix2pix_lib", "teaching/faq.md",
+            "tools")  # fmt: skip
 LIMIT = 32_000_000  # bytes, which upload in some seconds
 
 
@@ -47,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def make_bundle(root: Path, limit: int = LIMIT) -> bytes:
-    """Return a zip of the course in `root`.
+    """Return a zip of the course in `root`, its notebooks in the student edition.
 
     The same files give the same bytes, whenever and wherever they are packed.
 
@@ -59,10 +62,9 @@ def make_bundle(root: Path, limit: int = LIMIT) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
         for path in course_files(root):
             # Dated 1980 like all others, and with Linux's permissions, whatever system packs it.
-            entry = zipfile.ZipInfo(f"{NAME}/{path.relative_to(root).as_posix()}")
+            entry = zipfile.ZipInfo(f"{NAME}/{for_students(path.relative_to(root).as_posix())}")
             entry.create_system, entry.external_attr = 3, 0o644 << 16
-            content = without_outputs(path) if path.suffix == ".ipynb" else path.read_bytes()
-            bundle.writestr(entry, content, zipfile.ZIP_DEFLATED)
+            bundle.writestr(entry, content_of(path), zipfile.ZIP_DEFLATED)
         largest = sorted(bundle.infolist(), key=lambda entry: -entry.compress_size)[:3]
     if buffer.tell() > limit:
         sizes = [f"{entry.filename} ({entry.compress_size / 1e6:.1f} MB)" for entry in largest]
@@ -101,16 +103,26 @@ def is_generated(path: Path) -> bool:
     return hidden or archive or (dataset and path.parts[1] not in ("sample", "weights", "earth"))
 
 
-def without_outputs(path: Path) -> bytes:
-    """Return a notebook as its author wrote it, without outputs.
+def content_of(path: Path) -> bytes:
+    """Return what the bundle holds of a file: notebooks for students, and links to those.
 
-    Its stored figures would be a third of the bundle, and running it makes them again.
+    Notebooks have no outputs: their stored figures would be a third of the bundle, and running them
+    makes them again.
     """
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            cell.update(execution_count=None, outputs=[])
-    return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+    if path.suffix == ".ipynb":
+        notebook = student(nbformat.read(path, as_version=4))
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.update(execution_count=None, outputs=[])
+        return (nbformat.writes(notebook) + "\n").encode()
+    if path.name == "faq.md":
+        return for_students(path.read_text(encoding="utf-8")).encode()
+    return path.read_bytes()
+
+
+def for_students(text: str) -> str:
+    """Return a path, or a text with paths, that points to the students' notebooks."""
+    return text.replace("notebooks/", "student/")
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ def rewritten(path: Path, address: str, tag: str) -> str:
 
 
 def badge_target(name: str, address: str, tag: str) -> str:
-    """Return the target of a notebook's badge: Colab, with the release's notebook of this name."""
+    """Return the target of a notebook's badge: Colab, with the release's student edition of it."""
     repository = GITHUB.fullmatch(address)[1]
-    return f"https://colab.research.google.com/github/{repository}/blob/{tag}/notebooks/{name}"
+    return f"https://colab.research.google.com/github/{repository}/blob/{tag}/student/{name}"
 
 
 def with_links(source: str, line: str) -> str:
