@@ -52,9 +52,11 @@ def course(tmp_path):
         "pix2pix_lib/__pycache__/a.pyc", "pix2pix_lib/facades.py", "data/.facades_128/1.png",
         "data/tour.png", "data/day_night_64/train/1.png",
         "notebooks/.ipynb_checkpoints/00_a.ipynb", ".env", "runs/1.pt", "tests/test_a.py",
+        "tools/__init__.py", "teaching/lessons/00_a.md",
     ):  # fmt: skip
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"the text of {name}\n")
+    (root / "teaching" / "faq.md").write_text("[a](../notebooks/00_a.ipynb#A)\n")
     output = nbformat.v4.new_output("stream", text="a figure")
     cells = [
         nbformat.v4.new_code_cell("1 × 1", execution_count=1, id="a", outputs=[output],
@@ -120,7 +122,7 @@ def test_bundle_of_this_course_is_whole_and_small(real_bundle):
         "benchmarks/weights.py", "data/weights/generator.safetensors", "data/sample/dataset.json",
         "course_setup.py", "pix2pix_lib/cli.py",
     ]  # fmt: skip
-    tracked += [f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
+    tracked += [f"student/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")]
     assert {f"{NAME}/{name}" for name in tracked} <= names
     unwanted = re.compile(r"\.\.|\\|__pycache__|/\.|/tests/|/data/(facades|day_night)")
     assert not [name for name in names if unwanted.search(name)]
@@ -131,12 +133,13 @@ def test_bundle_holds_what_a_learner_needs_and_no_caches_or_generated_data(cours
     packed = contents(tmp_path / "b.zip")
     names = [
         "LICENSE", "README.md", "benchmarks/a.py", "course_setup.py", "data/README.md",
-        "data/sample/train/1.jpg", "data/tour.png", "notebooks/00_a.ipynb",
+        "data/sample/train/1.jpg", "data/tour.png", "student/00_a.ipynb",
         "pix2pix_lib/__init__.py", "pix2pix_lib/explorers/base.py", "pix2pix_lib/facades.py",
-        "pyproject.toml", "requirements.txt",
+        "pyproject.toml", "requirements.txt", "teaching/faq.md", "tools/__init__.py",
     ]  # fmt: skip
     assert list(packed) == [f"{NAME}/{name}" for name in names]
-    unchanged = [name for name in names if "ipynb" not in name]
+    assert packed[f"{NAME}/teaching/faq.md"] == b"[a](../student/00_a.ipynb#A)\n"
+    unchanged = [name for name in names if "ipynb" not in name and "faq" not in name]
     assert all(packed[f"{NAME}/{name}"] == (course / name).read_bytes() for name in unchanged)
 
 
@@ -144,7 +147,7 @@ def test_notebooks_are_packed_without_outputs_and_otherwise_as_they_are(course, 
     (tmp_path / "b.zip").write_bytes(bundle.make_bundle(course))
     expected = nbformat.read(course / "notebooks" / "00_a.ipynb", as_version=4)
     expected.cells[0].update(outputs=[], execution_count=None)
-    packed = contents(tmp_path / "b.zip")[f"{NAME}/notebooks/00_a.ipynb"].decode()
+    packed = contents(tmp_path / "b.zip")[f"{NAME}/student/00_a.ipynb"].decode()
     assert packed == nbformat.writes(expected) + "\n"
 
 
@@ -410,7 +413,7 @@ def test_notebook_opened_by_its_badge_fetches_the_release(release, here, colab_k
 
 def test_notebook_runs_from_an_uploaded_bundle(real_bundle, here, colab_kernels):
     shutil.copy(real_bundle, here)
-    source = contents(real_bundle)[f"{NAME}/notebooks/00_start_here.ipynb"].decode()
+    source = contents(real_bundle)[f"{NAME}/student/00_start_here.ipynb"].decode()
     notebook = nbformat.reads(source, as_version=4)
     cell = nbformat.v4.new_code_cell(
         "print(sys.executable, COURSE, Path(checks.__file__).parent.parent,"
