@@ -51,6 +51,13 @@ def own_record(tmp_path, monkeypatch):
     monkeypatch.setenv("PIX2PIX_PROGRESS", str(tmp_path / "progress.jsonl"))
 
 
+def rewritten(thing):
+    """Return what does the same, but is not the code that it was."""
+    if inspect.isclass(thing):
+        return type(thing.__name__, (thing,), {"own": lambda self: None})
+    return lambda *inputs, **options: thing(*inputs, **options)
+
+
 def by_key(tasks):
     return pytest.mark.parametrize("task", tasks, ids=lambda task: task.key)
 
@@ -71,7 +78,7 @@ def handed_in(task, code):
 def test_every_mistake_is_refused_and_named(task, capsys):
     assert len(task.mistakes) >= 4
     for wrong in task.all_mistakes():
-        assert task.check(task.mistaken(wrong)) is task.reference
+        assert task.check(rewritten(task.mistaken(wrong))) is task.reference
         out = capsys.readouterr().out
         assert out.startswith(f"Not yet. {wrong.says}"), f"{wrong.says!r} was told as: {out}"
 

@@ -22,6 +22,8 @@ def student(notebook: NotebookNode) -> NotebookNode:
         elif call := checks(cell):
             says = unsolved(tasks[call[1]], call[2])
             cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=f"{says}\n")]
+        elif "course.report(" in cell.source and cell.cell_type == "code":
+            cell.outputs = []  # of another's record
     return notebook
 
 
