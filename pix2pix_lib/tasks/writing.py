@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
@@ -202,10 +202,18 @@ class Task(Assignment):
         """Show yours beside wanted."""
         if self.show is not None and as_array(value) is not None:
             self.show(value, wanted)
-        elif _is_picture(value) and _is_picture(wanted) and value.shape == wanted.shape:
-            pair = [_picture(value), _picture(wanted)]
-            alt = f"{self.title}: the picture that your code gives beside the wanted one"
-            plots.show(plots.image_grid([pair], ["yours", "wanted"], side=2.2), alt)
+        else:
+            pairs = [(value, wanted)]
+            if isinstance(value, Mapping) and isinstance(wanted, Mapping):
+                pairs = [(value[name], wanted[name]) for name in wanted if name in value]
+            rows = [
+                [_picture(yours), _picture(other)]
+                for yours, other in pairs
+                if _is_picture(yours) and _is_picture(other) and yours.shape == other.shape
+            ]
+            if rows:
+                alt = f"{self.title}: the picture that your code gives beside the wanted one"
+                plots.show(plots.image_grid(rows[:3], ["yours", "wanted"], side=2.2), alt)
         print(difference(value, wanted, close_to(self.tolerance)))
 
 
