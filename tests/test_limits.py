@@ -40,7 +40,22 @@ def growing_loop():
         numbers[0] += 1
 
 
-@pytest.mark.parametrize("loop", [plain_loop, growing_loop])
+class Dropping:
+    """Its destructor takes most of the time of a loop, and Python drops what is raised there."""
+
+    def __del__(self):
+        for _ in range(2000):
+            pass
+
+
+def loop_of_destructors():
+    while True:
+        Dropping()
+        for _ in range(1000):
+            pass
+
+
+@pytest.mark.parametrize("loop", [plain_loop, growing_loop, loop_of_destructors])
 def test_endless_loop_ends(loop):
     before, start = threading.active_count(), time.monotonic()
     with pytest.raises(OutOfTimeError, match=r"within 0\.3 seconds; is there a loop"):

@@ -149,6 +149,10 @@ def chain_field(layers: list[tuple[int, int, int]]) -> tuple[int, int, int]:
             "Three right numbers, in another order: size, jump, start.",
             ("return size, jump, start", "return size, start, jump"),
         ),
+        mistake(
+            "Only the size is returned, and it is right; jump and start are wanted as well.",
+            ("return size, jump, start", "return size"),
+        ),
     ),
     hints=(
         "Take two layers (4, 2, 1) and draw which pixels the first two values of the second map see.",
@@ -232,6 +236,10 @@ def patch_box(field: tuple[int, int, int], row: int, col: int, height: int, widt
         mistake(
             "The box is cut at the top and on the left, but not at the bottom and on the right.",
             ("min(top + size, height), min(left + size, width)", "top + size, left + size"),
+        ),
+        mistake(
+            "The four numbers are right, but they come as a tuple: return a PixelBox of them.",
+            ("PixelBox(max", "(max"),
         ),
         mistake(
             "Height and width have changed places: the height limits the bottom.",

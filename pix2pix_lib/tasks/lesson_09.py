@@ -26,6 +26,15 @@ def _inputs_standardise(seed: int) -> tuple[Tensor, tuple[int, ...], float]:
     return x, axes, (1e-5, 0.3, 0.05, 1e-5, 0.5)[seed]
 
 
+def _observe_standardise(function, x: Tensor, axes: tuple[int, ...], eps: float) -> object:
+    return _tensor(function(x, axes, eps))
+
+
+def _tensor(value: object) -> object:
+    """Return a value if it is a tensor, with which later cells can go on, else what it is."""
+    return value if isinstance(value, Tensor) else f"{type(value).__name__}, not a tensor"
+
+
 _VARIANCE = "(x - mean).square().mean(axes, keepdim=True)"
 
 one_norm = Task(
@@ -41,6 +50,7 @@ def standardise(x: Tensor, axes: tuple[int, ...], eps: float = 1e-5) -> Tensor:
     raise NotImplementedError  # a mean, a variance, and the division
 ''',
     inputs=_inputs_standardise,
+    observe=_observe_standardise,
     mistakes=(
         mistake(
             "Your variance is the unbiased one, divided by one less than the count. Here it is a plain mean.",
@@ -102,7 +112,8 @@ def _inputs_features(seed: int) -> tuple[Tensor, int]:
 
 def _observe_norms(function, x: Tensor, groups: int) -> dict:
     found = {f"{norm} norm": function(norm, x) for norm in ("batch", "instance", "layer")}
-    return found | {f"group norm, {groups} groups": function("group", x, groups)}
+    found[f"group norm, {groups} groups"] = function("group", x, groups)
+    return {name: _tensor(value) for name, value in found.items()}
 
 
 _GROUPED = "reshape(images, groups, channels // groups, height, width)"

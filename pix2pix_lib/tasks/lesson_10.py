@@ -28,10 +28,18 @@ def _observe_block(make: object, channels: int, options: dict, x: Tensor) -> obj
         "names and shapes of the weights": {n: [*w.shape] for n, w in block.state_dict().items()}
     }
     before = x.clone()
-    with torch.no_grad():
-        found["output in use"] = block.eval()(x.clone())
-        torch.manual_seed(0)  # what dropout drops
-        found["output while training"] = block.train()(x)
+    try:
+        with torch.no_grad():
+            found["output in use"] = block.eval()(x.clone())
+            torch.manual_seed(0)  # what dropout drops
+            found["output while training"] = block.train()(x)
+    except RuntimeError as error:
+        if "must match the size" not in str(error):
+            raise
+        unlike = RuntimeError(
+            "what is added to x has another shape than x"
+        )  # whichever stands first
+        raise unlike.with_traceback(error.__traceback__) from None
     found["the input afterwards"] = "as before" if torch.equal(x, before) else "changed"
     return found
 
@@ -86,7 +94,7 @@ class ResidualBlock(nn.Module):
             ("kernel_size=3", "kernel_size=3, padding=1"),
         ),
         mistake(
-            "Nothing is padded: a 3x3 convolution takes two rows and columns away, and then the sum does not fit.",
+            "What is added has lost rows and columns: without a border, a 3x3 convolution takes away two of each.",
             (_PAD, "nn.Identity()"),
         ),
         mistake(
@@ -113,8 +121,10 @@ class ResidualBlock(nn.Module):
         ),
     ),
     hints=(
-        "The constructor makes one `nn.Sequential` of eight layers. What does `forward` do beside running it?",
-        "Twice: mirror the border by one pixel, convolve, norm. Between the two: ReLU, then dropout.",
+        "`wide_layers` shows how a mirrored border goes with a convolution; a 3x3 kernel needs one pixel of it. What does "
+        "`forward` do beside running `self.change`?",
+        "Eight layers: border, convolution, norm, ReLU, dropout, border, convolution, norm. `forward` returns a sum, as a "
+        "new tensor.",
     ),
 )
 
@@ -307,7 +317,7 @@ def exchange_by_hand(pool: list[Tensor], image: Tensor, size: int) -> Tensor:
 
 
 def _size_and_shape(seed: int) -> tuple:
-    return 3 + seed, (1 + seed % 3, 2, 2 + seed % 2), 500
+    return 3 + seed, (1 + seed % 3, 2, 2 + seed % 2), 300
 
 
 def _observe_pool(function: object, size: int, shape: tuple, steps: int) -> object:
@@ -337,7 +347,7 @@ def _observe_pool(function: object, size: int, shape: tuple, steps: int) -> obje
 
 
 def _numbers(pictures: list) -> list[int]:
-    return [int(each.flatten()[0]) for each in pictures]
+    return torch.stack(pictures).flatten(1)[:, 0].int().tolist() if pictures else []
 
 
 def _what_happened(number: int, shown: int, before: list[int], after: list[int]) -> str:
@@ -354,7 +364,8 @@ def _what_happened(number: int, shown: int, before: list[int], after: list[int])
 
 def _quarters(share: float) -> str:
     """Return a share in words that chance does not change."""
-    return ("hardly ever", "about 1/4", "about 1/2", "about 3/4", "nearly always")[round(4 * share)]
+    words = {0.15: "hardly ever", 0.35: "about 1/4", 0.65: "about 1/2", 0.85: "about 3/4"}
+    return next((word for limit, word in words.items() if share < limit), "nearly always")
 
 
 _COIN = "    if torch.rand(()) < 0.5:\n        return image\n"

@@ -136,7 +136,7 @@ class Task(Assignment):
         """Return the mistakes; in a debug task also the bug itself, in other words."""
         if self.kind != "debug":
             return self.mistakes
-        bug = mistake("It still does what the given code does.", other=self.compiled(self.stub))
+        bug = mistake("It still does what the given code does.", other=self.given())
         return (*self.mistakes, bug)
 
     def mistaken(self, wrong: Mistake) -> Callable:
@@ -160,12 +160,16 @@ class Task(Assignment):
         exec(compile(text, f"<{self.key}>", "exec"), names)
         return names[self.defines]
 
+    def given(self) -> Callable:
+        """Return the function or class of the stub: in a debug task, the one with the bug."""
+        return self.compiled(self.stub)
+
     def solution_text(self) -> str:
         """Return the solution's code."""
         return textwrap.dedent(inspect.getsource(self.reference)).rstrip()
 
     def _is_stub(self, candidate: object) -> bool:
-        return candidate is ... or _codes(candidate) == _codes(self.compiled(self.stub)) != ()
+        return candidate is ... or _codes(candidate) == _codes(self.given()) != ()
 
     def _observe(self, candidate: Callable, seed: int) -> Any:
         """Return what a candidate gives in one run, on inputs of its own."""
