@@ -81,7 +81,7 @@ def as_array(value: object) -> np.ndarray | None:
     return array if array.dtype.kind in "biuf" else None
 
 
-def difference(answer: object, expected: object, close: Close) -> str:
+def describe_difference(answer: object, expected: object, close: Close) -> str:
     """Return in words and numbers, yours beside wanted, how a value differs from the expected."""
     if answer is None:
         return "yours is None: a `return` may be missing"
@@ -91,7 +91,7 @@ def difference(answer: object, expected: object, close: Close) -> str:
             if name not in answer:
                 lines.append(f"{name}: missing from yours")
             elif not agrees(answer[name], expected[name], close):
-                lines.append(f"{name}: {difference(answer[name], expected[name], close)}")
+                lines.append(f"{name}: {describe_difference(answer[name], expected[name], close)}")
         lines += [f"{name}: not wanted" for name in answer if name not in expected]
         return "\n".join(lines[:ROWS] + (["..."] if len(lines) > ROWS else []))
     given, wanted = as_array(answer), as_array(expected)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pix2pix_lib.agreement import agrees, close_to, difference, three_digits
+from pix2pix_lib.agreement import agrees, close_to, describe_difference, three_digits
 
 NEAR = close_to(1e-4)
 
@@ -110,19 +110,19 @@ def test_tensors_agree_within_the_tolerance(answer, expected, agree):
     ],
 )
 def test_difference_is_told(answer, expected, told):
-    assert difference(answer, expected, NEAR) == told
+    assert describe_difference(answer, expected, NEAR) == told
 
 
 def test_table_begins_with_the_numbers_that_differ_most():
     wanted = torch.zeros(3, 4)
     answer = wanted.clone()
     answer[1, 2], answer[2, 0] = 5.0, math.nan
-    lines = difference(answer, wanted, NEAR).splitlines()
+    lines = describe_difference(answer, wanted, NEAR).splitlines()
     assert lines[0] == "2 of 12 numbers differ; the furthest:"
     assert [line.split()[:3] for line in lines[2:4]] == [["(2,", "0)", "nan"], ["(1,", "2)", "5"]]
     assert len(lines) == 8
 
 
 def test_long_list_of_differences_is_cut():
-    told = difference({}, {str(n): n for n in range(50)}, NEAR).splitlines()
+    told = describe_difference({}, {str(n): n for n in range(50)}, NEAR).splitlines()
     assert len(told) == 7 and told[-1] == "..."

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import plots
-from ..agreement import agrees, as_array, close_to, difference
+from ..agreement import agrees, as_array, close_to, describe_difference
 from ..attempts import add_event
 from ..limits import OutOfTimeError, run_limited
 from ..validation import InputError
@@ -218,7 +218,7 @@ class Task(Assignment):
             if rows:
                 alt = f"{self.title}: the picture that your code gives beside the wanted one"
                 plots.show(plots.image_grid(rows[:3], ["yours", "wanted"], side=2.2), alt)
-        print(difference(value, wanted, close_to(self.tolerance)))
+        print(describe_difference(value, wanted, close_to(self.tolerance)))
 
 
 def _codes(thing: object) -> tuple:
