@@ -1,6 +1,7 @@
 """The tasks of notebook 01: pairs of images."""
 
 import random
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -64,6 +65,11 @@ def scale_to_bytes(image: Tensor) -> Tensor:
             (".clamp(0, 255)", ".long()"),
         ),
         mistake(
+            "The fractions are cut off instead of rounded, and values outside [-1, 1] wrap round: white turns to black.",
+            (".round()", ""),
+            (".clamp(0, 255)", ".long()"),
+        ),
+        mistake(
             "The values are right, but they are still floats; a picture file needs bytes.",
             (".to(torch.uint8)", ""),
         ),
@@ -120,10 +126,17 @@ def _twelve_draws(draw: object, load_size: tuple, size: tuple, flip: bool) -> ob
             jitters.append(draw(load_size, size, **options))
         if not all(hasattr(each, "flipped") for each in jitters):
             return jitters[0]
+        if any(isinstance(each, Tensor) for each in (jitters[0].top, jitters[0].left)):
+            return {"types": "tensors"}
         series.append(_numbers(jitters))
     if series[0] != series[1]:
         return {"two series of draws under one torch seed": "they differ"}
     return dict(zip(("top", "left", "flipped", "types"), series[0]))
+
+
+def _as_a_tuple(load_size: tuple, size: tuple, flip: bool = True) -> tuple:
+    jitter = draw_jitter(load_size, size, flip)
+    return jitter.top, jitter.left, jitter.flipped
 
 
 def _from_python(load_size: tuple, size: tuple, flip: bool = True) -> Jitter:
@@ -175,6 +188,13 @@ def draw_jitter(load_size: tuple[int, int], size: tuple[int, int], flip: bool = 
             (f"{_TOP}\n    {_LEFT}\n    {_FLIPPED}", f"{_FLIPPED}\n    {_TOP}\n    {_LEFT}"),
         ),
         mistake(
+            "The flip is drawn before the corner, and for `flip=False`, too; one seed gives other crops than the library.",
+            (
+                f"{_TOP}\n    {_LEFT}\n    {_FLIPPED}",
+                f"flipped = bool(torch.rand(()) < 0.5) and flip\n    {_TOP}\n    {_LEFT}",
+            ),
+        ),
+        mistake(
             "Height and width are exchanged: sizes are (height, width), and `top` belongs to the height.",
             ("[0]", "[second]"),
             ("[1]", "[0]"),
@@ -195,6 +215,14 @@ def draw_jitter(load_size: tuple[int, int], size: tuple[int, int], flip: bool = 
                 "int(torch.randint(load_size[1] - size[1] + 1, ()))",
                 "torch.randint(load_size[1] - size[1] + 1, ())",
             ),
+        ),
+        mistake(
+            "`flipped` is a tensor; a `Jitter` holds True or False.",
+            ("bool(torch.rand(()) < 0.5)", "torch.rand(()) < 0.5"),
+        ),
+        mistake(
+            "You return a tuple; make a `Jitter` of the three numbers.",
+            other=_as_a_tuple,
         ),
         mistake(
             "The same torch seed gives other numbers each time: they come from Python or NumPy, not from torch.",
@@ -223,6 +251,11 @@ def _as_shown(candidate: object, image: Tensor, jitter: Jitter, size: tuple) -> 
 def _mirrored_first(image: Tensor, jitter: Jitter, size: tuple) -> Tensor:
     image = image.flip(2) if jitter.flipped else image
     return image[:, jitter.top : jitter.top + size[0], jitter.left : jitter.left + size[1]]
+
+
+def _slices_channels(image: Tensor, jitter: Jitter, size: tuple) -> Tensor:
+    image = image[jitter.top : jitter.top + size[0], jitter.left : jitter.left + size[1]]
+    return image.flip(2) if jitter.flipped else image
 
 
 def _ends_at_size(image: Tensor, jitter: Jitter, size: tuple) -> Tensor:
@@ -273,6 +306,10 @@ def apply_jitter(image: Tensor, jitter: Jitter, size: tuple[int, int]) -> Tensor
             "The slices end at `size`, so the crop is too small: it should end `size` pixels after its corner.",
             other=_ends_at_size,
         ),
+        mistake(
+            "You cut channels and rows: the image is (C, H, W), so rows are its second dimension.",
+            other=_slices_channels,
+        ),
     ),
     hints=(
         "A crop is two slices, one for rows and one for columns. Where does each begin, and where does it end?",
@@ -299,7 +336,12 @@ def prepare_pair(
 def _one_file(seed: int) -> tuple:
     height, width = 10 + 2 * seed, 12 + 2 * (seed % 3)
     direction = ("AtoB", "BtoA")[seed % 2]
-    return _bytes(seed, 3, height, 2 * width), direction, (18 + seed, 16 + seed), (14, 11 + seed)
+    return (
+        _bytes(seed, 3, height, 2 * width),
+        direction,
+        (18 + seed, 16 + 2 * seed),
+        (14, 11 + seed),
+    )
 
 
 def _both_images(candidate: object, *inputs: object) -> object:
@@ -307,6 +349,22 @@ def _both_images(candidate: object, *inputs: object) -> object:
     if not isinstance(value, tuple | list) or len(value) != 2:
         return value
     return dict(zip(("real_a", "real_b"), value))
+
+
+def _two_draws_by_file(both: Tensor, direction: str, load_size: tuple, size: tuple) -> tuple:
+    parts = [resize(image, load_size) for image in both.chunk(2, dim=2)]
+    parts = [to_float(apply_jitter(part, draw_jitter(load_size, size), size)) for part in parts]
+    return tuple(parts if direction == "AtoB" else parts[::-1])
+
+
+def _enlarged_whole(width: int) -> Callable:
+    def prepare(both: Tensor, direction: str, load_size: tuple, size: tuple) -> tuple:
+        halves = resize(both, (load_size[0], width * load_size[1])).chunk(2, dim=2)
+        jitter = draw_jitter(load_size, size)
+        parts = [to_float(apply_jitter(half, jitter, size)) for half in halves]
+        return tuple(parts if direction == "AtoB" else parts[::-1])
+
+    return prepare
 
 
 _RESIZED = "real_a, real_b = resize(real_a, load_size), resize(real_b, load_size)"
@@ -335,6 +393,18 @@ def prepare_pair(both: Tensor, direction: str, load_size: tuple, size: tuple) ->
                 "apply_jitter(real_b, jitter, size)",
                 "apply_jitter(real_b, draw_jitter(load_size, size), size)",
             ),
+        ),
+        mistake(
+            "A and B are jittered with two draws, so they no longer fit. Draw once, apply twice.",
+            other=_two_draws_by_file,
+        ),
+        mistake(
+            "You enlarge the whole file to `load_size`, so each half becomes half as wide as it should be.",
+            other=_enlarged_whole(1),
+        ),
+        mistake(
+            "You enlarge A and B while they are still one picture, and at the seam each bleeds into the other.",
+            other=_enlarged_whole(2),
         ),
         mistake(
             "You change the range before you enlarge: bicubic overshoots, and values leave [-1, 1].",
@@ -420,6 +490,7 @@ ways = Question(
             "A corner may not lie just anywhere: the whole crop must fit into the enlarged image.",
         ),
         (2 * 31**2, "These are the jitters at the paper's sizes."),
+        (31**2, "These are the corners at the paper's sizes, and each crop also comes mirrored."),
     ),
     answer="answer_2 = 2 * (143 - 128 + 1) ** 2",
     hints=(
@@ -496,6 +567,10 @@ def read_kept(kept: Tensor, jitter: Jitter, size: tuple[int, int]) -> Tensor:
         mistake(
             "The kept image stays whole now, but the crop is in [0, 2]: the second half of the scaling is lost.",
             (_SCALED, "crop = crop / 127.5"),
+        ),
+        mistake(
+            "The kept image stays whole now, but the crop is still in 0..255: the results of `div` and `sub` are lost.",
+            (_SCALED, "crop.div(127.5).sub(1)"),
         ),
         mistake(
             "The kept image stays whole now, but the fractions of its values are cut off on the way.",

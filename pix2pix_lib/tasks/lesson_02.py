@@ -91,6 +91,10 @@ class DownBlock(nn.Module):
             ("self.norm(self.conv(self.activation(x)))", "self.conv(self.activation(x))"),
         ),
         mistake(
+            "The norm is always a batch norm, whatever `norm` says.",
+            ("make_norm(norm, out_channels)", "nn.BatchNorm2d(out_channels)"),
+        ),
+        mistake(
             "The convolution has a bias whatever `bias` says.",
             (", bias=bias\n", "\n"),
         ),
@@ -118,6 +122,7 @@ class DownBlock(nn.Module):
 
 
 def stamp(image: Tensor, kernel: Tensor, stride: int) -> Tensor:
+    """Return what a transposed convolution makes of an image (H, W), without its cut."""
     (height, width), size = image.shape, kernel.shape[0]
     canvas = torch.zeros((height - 1) * stride + size, (width - 1) * stride + size)
     for row in range(height):
@@ -183,6 +188,10 @@ def stamp(image: Tensor, kernel: Tensor, stride: int) -> Tensor:
         mistake(
             "The kernel is pressed turned round by 180 degrees; a stamp presses it as it is.",
             ("* kernel", "* kernel.flip(0, 1)"),
+        ),
+        mistake(
+            "One pixel is cut off each side; the whole canvas is wanted.",
+            ("return canvas", "return canvas[1:-1, 1:-1]"),
         ),
         mistake(
             "The kernel is pressed with rows and columns exchanged.",
@@ -261,6 +270,14 @@ class UpBlock(nn.Module):
         mistake(
             "The block always drops one half: `dropout` is not handed on to the layer.",
             ("nn.Dropout(dropout)", "nn.Dropout()"),
+        ),
+        mistake(
+            "The norm is always a batch norm, whatever `norm` says.",
+            ("make_norm(norm, out_channels)", "nn.BatchNorm2d(out_channels)"),
+        ),
+        mistake(
+            "The upsampling has a bias whatever `bias` says.",
+            ("out_channels, bias)", "out_channels, True)"),
         ),
         mistake(
             "Dropout takes away whole channels; here it should draw for each value.",
@@ -358,6 +375,14 @@ def transposed_size(n: int, kernel: int, stride: int, padding: int) -> int:
             ("(n - 1) * stride + kernel - 2 * padding", "n * stride"),
         ),
         mistake(
+            "This doubles whatever the stride is; each further pixel moves the stamp on by `stride`.",
+            ("(n - 1) * stride + kernel - 2 * padding", "2 * n"),
+        ),
+        mistake(
+            "The canvas ends where the last stamp begins; the stamp's own width is missing.",
+            (" + kernel", ""),
+        ),
+        mistake(
             "One pixel is missing: a kernel covers `kernel` pixels, not one fewer.",
             ("+ kernel", "+ kernel - 1"),
         ),
@@ -438,6 +463,10 @@ def encoder_maps(image: Tensor, convolutions: list[nn.Conv2d]) -> list[Tensor]:
         mistake(
             "The values are right, but the maps are cut out of the graph: no gradient comes back through them.",
             ("maps.append(x)", "maps.append(x.detach().clone())"),
+        ),
+        mistake(
+            "The values are right, but each activation reads a copy cut out of the graph: gradients end there.",
+            ("F.leaky_relu(x, 0.2)", "F.leaky_relu(x.detach(), 0.2)"),
         ),
         mistake(
             "The slope is now 0.01, PyTorch's default.",

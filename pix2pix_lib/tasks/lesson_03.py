@@ -17,6 +17,7 @@ from .writing import Task, fill, mistake, observe_module
 
 
 def build_encoder_decoder(base_channels: int, depth: int) -> nn.Sequential:
+    """Return a U-Net without skips: down blocks, up blocks, a last block and tanh."""
     blocks, before = [], 3
     widths = encoder_channels(base_channels, depth)
     for level, after in enumerate(widths):

@@ -58,6 +58,14 @@ def patch_layers(in_channels: int, base_channels: int, layers: int, norm: str) -
             ("range(1, layers + 1)", "range(1, layers)"),
         ),
         mistake(
+            "The channels grow by `base_channels` from block to block: they double.",
+            ("min(2**level, 8)", "min(level + 1, 8)"),
+        ),
+        mistake(
+            "The blocks lie in a second `nn.Sequential`, which gives the weights other names: put them in directly.",
+            ("nn.Sequential(*blocks, ", "nn.Sequential(nn.Sequential(*blocks), "),
+        ),
+        mistake(
             "The last convolution has no padding: the map has lost two more rows and columns than it should.",
             ("padding=1))", "padding=0))"),
         ),
@@ -127,6 +135,17 @@ def chain_field(layers: list[tuple[int, int, int]]) -> tuple[int, int, int]:
         mistake(
             "The padding is counted in pixels of the picture; it is so many values of the layer's own input.",
             ("padding * jump", "padding"),
+        ),
+        mistake(
+            "A layer's own stride has gone into its padding: padding counts steps on the map before the layer.",
+            (
+                "        start -= padding * jump\n        jump *= stride",
+                "        jump *= stride\n        start -= padding * jump",
+            ),
+        ),
+        mistake(
+            "Your rule for the size walks backwards, from an output to the picture; your loop goes forwards.",
+            ("size += (kernel - 1) * jump", "size = (size - 1) * stride + kernel"),
         ),
         mistake(
             "Padding moves your first view to the right: it begins outside the picture, to the left of pixel 0.",
@@ -218,6 +237,20 @@ def patch_box(field: tuple[int, int, int], row: int, col: int, height: int, widt
             "The last row and the last column are missing: a PixelBox ends as a slice does, one past the last pixel.",
             ("top + size", "top + size - 1"),
             ("left + size", "left + size - 1"),
+        ),
+        mistake(
+            "Your bottom and right are the last pixels themselves: a PixelBox ends as a slice does, one past them.",
+            (
+                "min(top + size, height), min(left + size, width)",
+                "min(top + size, height) - 1, min(left + size, width) - 1",
+            ),
+        ),
+        mistake(
+            "The four numbers are right, but in another order: a PixelBox takes top, left, bottom, right.",
+            (
+                "max(left, 0), min(top + size, height)",
+                "min(top + size, height), max(left, 0)",
+            ),
         ),
         mistake(
             "The box reaches beyond the picture: only its part on the picture is wanted.",
@@ -466,6 +499,19 @@ def both_pairs(judge: nn.Module, real_a: Tensor, real_b: Tensor, fake_b: Tensor)
         mistake(
             "The two results have changed places: the logits of the true pairs come first.",
             ("[real_b, fake_b]", "[fake_b, real_b]"),
+        ),
+        mistake(
+            "You exchanged the two results only; the pairs that the judge sees are still the given ones.",
+            (_INPUTS, "torch.cat([real_a, real_b])"),
+            ("return on_true, on_painted", "return on_painted, on_true"),
+        ),
+        mistake(
+            "The maps are right now, but the judge sees the true photos twice and no painted picture.",
+            ("[real_b, fake_b]", "[real_b, real_b]"),
+        ),
+        mistake(
+            "The maps are right now, but the judge is called with the photos first; its inputs come first.",
+            ("judge(inputs, photos)", "judge(photos, inputs)"),
         ),
         mistake(
             "The pairs are right now, but the logits are shared out in turn; the pairs come in two blocks.",

@@ -32,7 +32,7 @@ def _inputs_densities(seed: int) -> tuple[Tensor, Tensor]:
 def _observe_cost(function, p: Tensor, q: Tensor) -> object:
     paid = function(p, q)
     is_number = isinstance(paid, int | float) or (isinstance(paid, Tensor) and paid.ndim == 0)
-    return "more than 30" if is_number and paid > 30 else paid
+    return "more than 5" if is_number and paid > 5 else paid
 
 
 _Z = "torch.log(p + 1e-300) - torch.log(q + 1e-300)"
@@ -77,6 +77,10 @@ def loss_of_best_d(p: Tensor, q: Tensor) -> float:
         mistake(
             "You halve the loss. It is the sum of both terms, as in section 5.",
             ("float((", "float(0.5 * ("),
+        ),
+        mistake(
+            "Yours is negative: what D pays is positive, and minus that is the generator's cost.",
+            ("float((", "float(-("),
         ),
         mistake(
             "Your D pays for real ones only. Generated ones cost it something, too.",
@@ -171,6 +175,14 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, objective: str 
             ),
         ),
         mistake(
+            "A small number inside the logarithm keeps vanilla finite, but cuts it off, and its slopes, where D is sure.",
+            (
+                _D_VANILLA,
+                "-torch.log(torch.sigmoid(real_logits) + 1e-8).mean()"
+                " - torch.log(1 - torch.sigmoid(fake_logits) + 1e-8).mean()",
+            ),
+        ),
+        mistake(
             "Vanilla has its signs exchanged: your D pays much for a high logit of a real patch.",
             (_D_VANILLA, "F.softplus(real_logits).mean() + F.softplus(-fake_logits).mean()"),
         ),
@@ -196,6 +208,18 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor, objective: str 
         mistake(
             "Hinge has no margin in your code: it stops at 0, not at 1 and -1.",
             ("relu(1 ", "relu("),
+        ),
+        mistake(
+            "Hinge has the sign of the generated patches wrong: they should lie below -1, and yours pay for low logits.",
+            ("F.relu(1 + fake_logits)", "F.relu(1 - fake_logits)"),
+        ),
+        mistake(
+            "Hinge has the margin of the generated patches at 1 in your code; it lies at -1.",
+            ("F.relu(1 + fake_logits)", "F.relu(fake_logits - 1)"),
+        ),
+        mistake(
+            "All four objectives give the vanilla loss: your code does not look at `objective`.",
+            other=lambda real, fake, objective="vanilla": discriminator_loss(real, fake),
         ),
         mistake(
             "Wasserstein has the wrong sign: your D pays for high logits of real patches.",
@@ -348,6 +372,14 @@ def parts(discriminator, real_a: Tensor, fake_b: Tensor, real_b: Tensor) -> dict
         mistake(
             "You add up the gradient's sizes. The mean is asked for.",
             (".abs().mean()", ".abs().sum()"),
+        ),
+        mistake(
+            "You take the norm of the gradient, which grows with the number of pixels. The mean size is asked for.",
+            (".abs().mean()", ".norm()"),
+        ),
+        mistake(
+            "Your D sees the picture where its input belongs: the label map comes first.",
+            ("discriminator(real_a, fake_b)", "discriminator(fake_b, real_a)"),
         ),
         mistake(
             "The second gradient contains the first: backward adds to what .grad already holds.",

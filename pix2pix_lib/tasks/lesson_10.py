@@ -618,8 +618,8 @@ def measure(condition: str, seed: int) -> float:
 ''',
     example_verdict="""\
 verdict, because = "supported", (
-    "Who learns to leave nights as they are seems to copy days, too. But it may be the skips that copy, and the loss "
-    "only keeps them open: the same two conditions with skips=False and detail_channels=0 would tell the two apart.")
+    "In these short trainings a generator that learns to leave nights alone keeps much of a day, too. But it may be "
+    "the skips that hand it on: the same two conditions with skips=False and detail_channels=0 would tell.")
 """,
     hints=(
         "Choose one setting that a condition changes: `lambda_identity`, `cycle`, `lambda_cycle`, `skips`, `pool_size`. "
@@ -629,6 +629,6 @@ verdict, because = "supported", (
     ),
     rubric=(
         "Is likeness to the right building compared with likeness to another one?",
-        "Does it say that 20 steps at 32x32 may not speak for a long training?",
+        "Does the answer claim no more than short trainings of small networks can show?",
     ),
 )

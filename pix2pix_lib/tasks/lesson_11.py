@@ -1,6 +1,4 @@
 """The tasks of notebook 11: splits without leaks, shifts between pictures, and pairs that fit."""
-# NOTE 02:46 of the helper who took over lesson 11 (see the top of rules16.md): I go on from this file, as you left it,
-# and write the notebook, claims and page now. Please do not edit lesson 11 any more; thank you for the tasks.
 
 import re
 import warnings
@@ -238,7 +236,7 @@ shared_shift = Task(
     stub='''\
 def common_shift(labels: np.ndarray, photos: np.ndarray) -> tuple[int, int]:
     """Return the most frequent shift that moves a photo onto its label map."""
-    raise NotImplementedError  # a shift for each pair; then the one that most pairs agree on
+    raise NotImplementedError  # a shift for each pair; then the most frequent one
 ''',
     inputs=_inputs_pairs,
     mistakes=(
