@@ -324,6 +324,7 @@ class UpBlock(nn.Module):
 
 
 def transposed_size(n: int, kernel: int, stride: int, padding: int) -> int:
+    """Return the side of what a transposed convolution makes of a side n."""
     return (n - 1) * stride + kernel - 2 * padding
 
 

@@ -185,8 +185,12 @@ unet = Task(
             ("dim=1", "dim=0"),
         ),
         mistake(
-            "The two features are put side by side in the image, not in the channels.",
+            "The two features are put one below the other in the image, not in the channels.",
             ("dim=1", "dim=2"),
+        ),
+        mistake(
+            "The two features are put side by side in the image, not in the channels.",
+            ("dim=1", "dim=3"),
         ),
         mistake(
             "The channels of the skip come before those of the block; the weights expect them the other way round.",
@@ -210,12 +214,20 @@ unet = Task(
             ("skips.pop()", "skips.pop().detach()"),
         ),
         mistake(
-            "`encode` keeps what each block reads, not what it makes: the image is in the list, the bottleneck is not.",
+            "The list from `encode` does not end with the bottleneck: it holds what each block *makes*, the last one too.",
             (_STEP + _KEEP, _KEEP + _STEP),
         ),
         mistake(
             "`encode` returns the last feature alone; the decoder needs all of them.",
             ("return features", "return x"),
+        ),
+        mistake(
+            "The list from `encode` has one entry too many: the image itself, which no block has made.",
+            ("features = []", "features = [x]"),
+        ),
+        mistake(
+            "`decode` returns the image already. It should return what the head reads; `forward` calls the head.",
+            ("        return x\n", "        return self.head(x)\n"),
         ),
         mistake(
             "Each down block reads the image itself: what the block before it made gets lost.",
@@ -233,6 +245,7 @@ unet = Task(
 
 
 def translate_any_size(network: UNet, x: Tensor) -> Tensor:
+    """Return what a U-Net makes of images of any size, padded and cut again."""
     height, width = x.shape[2:]
     step = 2**network.depth
     padded = F.pad(x, (0, -width % step, 0, -height % step), mode="reflect")
@@ -278,6 +291,10 @@ def translate_any_size(network: UNet, x: Tensor) -> Tensor:
         mistake(
             "The result is as large as the padded image: it was not cut back.",
             ("[:, :, :height, :width]", ""),
+        ),
+        mistake(
+            "The cut keeps the wrong corner: what was added lies at the right and the bottom.",
+            ("[:, :, :height, :width]", "[:, :, -height:, -width:]"),
         ),
         mistake(
             "An image that fits already is padded by a whole step; nothing is missing there.",
@@ -393,6 +410,10 @@ def decode_resized(ups: list[nn.Module], features: list[Tensor]) -> Tensor:
             ),
         ),
         mistake(
+            "The right maps meet, but an odd size is resized in another way now; that was not the fault.",
+            ("size=x.shape[2:])", 'size=x.shape[2:], mode="bilinear")'),
+        ),
+        mistake(
             "The right maps meet, but the skip's channels come first now.",
             ("[x, skip]", "[skip, x]"),
         ),
@@ -435,6 +456,10 @@ without_skips = Question(
         (
             54_413_955 - _READ - 2 * (3 * 512 + 512 + 256 + 128 + 64),
             "You took scales and shifts away, too. A norm follows what a block makes, and that stays as it is.",
+        ),
+        (
+            39_065_600,
+            "You counted the kernels alone: scales, shifts and the bias of the last block are missing.",
         ),
         (
             54_413_955,

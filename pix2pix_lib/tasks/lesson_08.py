@@ -83,14 +83,23 @@ def interval_by_hand(right: int, trials: int) -> tuple[float, float]:
             ("min(sum", "max(sum"),
         ),
         mistake(
+            "The lower end is 0 whatever the vote: you test only whether so many right answers are too few, not "
+            "whether they are too many.",
+            ("min(sum(chances[: right + 1]), sum(chances[right:]))", "sum(chances[: right + 1])"),
+        ),
+        mistake(
+            "Your two chances add up to 1, so one of them leaves out `right` itself. Both should count it.",
+            ("sum(chances[right:])", "1 - sum(chances[: right + 1])"),
+        ),
+        mistake(
             "That is the share plus and minus 1.96 standard errors, an approximation for many trials: where all "
             "answers are right, it has no width at all.",
             other=_standard_errors,
         ),
     ),
     hints=(
-        "If the long-run share is p, k of n answers are right with the chance C(n, k) p^k (1 - p)^(n - k). "
-        "`math.comb(n, k)` is C(n, k).",
+        "At most `right` means 0, 1, 2 ... or `right`: which chances do you add up for it? And which for at least "
+        "`right`?",
         "Make the list of the chances of 0, 1, ... `trials` right answers. Sum it from the start to `right`, and from "
         "`right` to the end; keep the share if the smaller of the two sums is above 0.025.",
     ),
@@ -142,6 +151,14 @@ def psnr_by_hand(images: Tensor, truth: Tensor) -> Tensor:
         mistake(
             "That is one value for the whole batch. Average within each picture only, so that each keeps its own.",
             (".flatten(1).mean(dim=1)", ".mean()"),
+        ),
+        mistake(
+            "You average over the pictures at the end. Return one value for each of them.",
+            ("return 10 * torch.log10(2**2 / mse)", "return (10 * torch.log10(2**2 / mse)).mean()"),
+        ),
+        mistake(
+            "Every value is half as large as it should be: 10 belongs before the logarithm of squares, not of roots.",
+            ("2**2 / mse", "2 / mse.sqrt()"),
         ),
         mistake(
             "That is one value for each colour channel: the mean squared error of a picture averages over its "
@@ -199,11 +216,15 @@ def _classes_that_occur(asked: Tensor, read: Tensor, classes: int) -> Tensor:
     return confusion_by_hand(asked, read, int(max(asked.max(), read.max())) + 1)
 
 
+def _bins_that_occur(asked: Tensor, read: Tensor, classes: int) -> Tensor:
+    return torch.bincount((asked * classes + read).flatten()).reshape(classes, classes)
+
+
 def _inputs_classes(seed: int) -> tuple[Tensor, Tensor, int]:
-    """Return class maps in which the last class does not occur."""
+    """Return class maps in which the last class does not occur, in every second run."""
     dice, classes = torch.Generator().manual_seed(seed), 5 + seed
     shape = (2 + seed % 3, 6 + seed, 9)
-    asked, other = torch.randint(classes - 1, (2, *shape), generator=dice)
+    asked, other = torch.randint(classes - 1 + seed % 2, (2, *shape), generator=dice)
     return asked, torch.where(torch.rand(shape, generator=dice) < 0.6, asked, other), classes
 
 
@@ -249,6 +270,22 @@ def confusion_by_hand(asked: Tensor, read: Tensor, classes: int) -> Tensor:
             ("range(classes)", "range(1, classes)"),
         ),
         mistake(
+            "The last row and column stay empty: the classes go up to `classes - 1`, and `range` leaves out its end.",
+            ("range(classes)", "range(classes - 1)"),
+        ),
+        mistake(
+            "Only the first picture is counted.",
+            ("(asked == i) & (read == j)", "(asked[0] == i) & (read[0] == j)"),
+        ),
+        mistake(
+            "You divide by the sum of each row already. Leave counts, so that matrices can be added.",
+            ("return matrix", "return matrix / matrix.sum(dim=1, keepdim=True)"),
+        ),
+        mistake(
+            "`bincount` stops at the largest number that occurs. Ask it for one place for each pair of classes.",
+            other=_bins_that_occur,
+        ),
+        mistake(
             "That is one matrix for each picture; one for all of them is wanted.",
             other=_matrix_a_picture,
         ),
@@ -284,6 +321,8 @@ def _scores_a_picture(matrices: Tensor) -> tuple[Tensor, ...]:
 def _three(candidate: object, matrices: Tensor) -> object:
     """Return the three scores by name."""
     scores = candidate(matrices)
+    if isinstance(scores, Tensor) and scores.shape == (3,):
+        scores = tuple(scores)
     if not isinstance(scores, tuple | list) or len(scores) != 3:
         return scores
     return dict(zip(("pixel accuracy", "class accuracy", "class IoU"), scores))
@@ -344,6 +383,13 @@ def scores_by_hand(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mistake(
             "The pixels that are right count twice in your union: they are among those asked for and among those found.",
             ("(asked + found - right)", "(asked + found)"),
+        ),
+        mistake(
+            "Class accuracy and class IoU have changed places.",
+            (
+                "(right / asked)[present].mean(), overlap[present].mean()",
+                "overlap[present].mean(), (right / asked)[present].mean()",
+            ),
         ),
         mistake(
             "Your IoU weighs each class by its number of pixels. Here each class that was asked for counts the same.",
@@ -448,6 +494,11 @@ def iou_report(generator: nn.Module, segmenter: nn.Module, label_maps: Tensor, a
         mistake(
             "The range is right now; two bugs are left.",
             ("segmenter.eval()", "segmenter.train()"),
+            ("[matrix.sum(dim=1) > 0].mean()", ".nan_to_num(1.0).mean()"),
+        ),
+        mistake(
+            "The range is right now. But the segmenter keeps the mode in which it comes, and absent classes count as 1.",
+            ("segmenter.eval()", "segmenter"),
             ("[matrix.sum(dim=1) > 0].mean()", ".nan_to_num(1.0).mean()"),
         ),
         mistake(
