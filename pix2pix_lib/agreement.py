@@ -105,7 +105,10 @@ def describe_difference(answer: object, expected: object, close: Close) -> str:
 def _table(given: np.ndarray, wanted: np.ndarray) -> str:
     """Return the entries that differ most, yours beside wanted."""
     if wanted.ndim == 0 or (wanted.ndim == 1 and wanted.size <= ROWS):
-        yours, ours = (", ".join(f"{x:.6g}" for x in values.ravel()) for values in (given, wanted))
+        yours, ours = (
+            ", ".join(str(x) if values.dtype.kind == "b" else f"{x:.6g}" for x in values.ravel())
+            for values in (given, wanted)
+        )
         return f"yours: {yours}; wanted: {ours}"
     apart = np.nan_to_num(np.abs(given.astype(float) - wanted.astype(float)), nan=math.inf)
     lines = [f"{'at':<18}{'yours':>12}{'wanted':>12}"]

@@ -95,7 +95,7 @@ def encode_png(picture: Image.Image) -> bytes:
     pixels = np.asarray(picture.convert("RGB"))
     colours, indices, _ = colours_of(pixels)
     if len(colours) <= 256:
-        picture = Image.fromarray(indices.astype(np.uint8), "P")
+        picture = Image.frombytes("P", picture.size, indices.astype(np.uint8).tobytes())
         picture.putpalette((colours[:, None] >> np.array([16, 8, 0]) & 255).ravel().tolist())
     else:
         picture = Image.fromarray(pixels)

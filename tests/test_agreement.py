@@ -102,6 +102,7 @@ def test_tensors_agree_within_the_tolerance(answer, expected, agree):
         (None, 1.0, "yours is None: a `return` may be missing"),
         (2.5, 1.0, "yours: 2.5; wanted: 1"),
         ([1, 2], (1, 3), "yours: 1, 2; wanted: 1, 3"),
+        (True, False, "yours: True; wanted: False"),
         (torch.zeros(1, 2), torch.zeros(2), "yours has the shape (1, 2), wanted is (2,)"),
         ("a", "b", "yours: 'a' (str)\nwanted: 'b' (str)"),
         (torch.zeros(2, 2), "b", "yours: a tensor of shape (2, 2)\nwanted: 'b' (str)"),

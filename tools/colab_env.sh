@@ -33,7 +33,7 @@ run_tests() {
     fi
     export PYDEVD_DISABLE_FILE_VALIDATION=1 # else the old kernel's debugger complains of Python 3.13 on stderr
     .venv-colab/bin/python -m pytest -p no:cacheprovider tests/explorers tests/test_engine.py tests/test_processes.py \
-        tests/test_tasks.py tests/test_limits.py \
+        tests/test_tasks.py tests/test_limits.py tests/test_agreement.py \
         notebooks/0[1-5]_*.ipynb notebooks/0[79]_*.ipynb notebooks/12_*.ipynb
 }
 

@@ -84,6 +84,14 @@ def open_shop(classes: np.ndarray) -> np.ndarray:
         ),
         mistake("That class is a pillar; the list above has the shop's number.", ("= 11", "= 10")),
         mistake(
+            "There is a shop, but all else is gone: begin with a copy of the given map, not with zeros.",
+            ("classes.copy()", "np.zeros_like(classes)"),
+        ),
+        mistake(
+            "No shop appears: after the first slice has cut rows, a second pair of brackets cuts rows again.",
+            ("[98:120, 24:50]", "[98:120][24:50]"),
+        ),
+        mistake(
             "You return the shop alone; the whole label map is wanted.",
             ("return opened", "return opened[98:120, 24:50]"),
         ),

@@ -314,7 +314,7 @@ class UpBlock(nn.Module):
         ),
     ),
     hints=(
-        "Four layers this time, in the order in which the class's first line names them.",
+        "Build it like `DownBlock`, with four layers. In `forward` the call that runs first stands innermost.",
         "`make_upsampling` chooses between the two ways to double; `nn.Dropout` takes the probability and knows by "
         "itself whether the block is in training mode.",
     ),

@@ -287,6 +287,20 @@ def generator_loss(fake_logits: Tensor, objective: str = "vanilla") -> Tensor:
             ("return -fake_logits.mean()", "return fake_logits.mean()"),
         ),
         mistake(
+            "Hinge lacks a minus: your G is paid for low logits.",
+            (
+                "return -fake_logits.mean()",
+                'return fake_logits.mean() * (1 if objective == "hinge" else -1)',
+            ),
+        ),
+        mistake(
+            "Wasserstein lacks a minus: your G is paid for low logits.",
+            (
+                "return -fake_logits.mean()",
+                'return fake_logits.mean() * (-1 if objective == "hinge" else 1)',
+            ),
+        ),
+        mistake(
             _PLAIN_NUMBER, other=lambda logits, **options: generator_loss(logits, **options).item()
         ),
     ),

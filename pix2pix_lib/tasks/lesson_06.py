@@ -18,6 +18,8 @@ from .trials import OpenTask
 from .writing import Task, fill, mistake
 
 CALM = "    optimizer.zero_grad()\n"
+RETURNED = "return loss_gan.detach(), loss_l1.detach()"
+SHARE = "(config.epochs - epoch) / (config.epochs - half + 1)"
 
 
 def step_discriminator(discriminator, optimizer, real_a, real_b, fake_b):
@@ -192,8 +194,8 @@ def step_discriminator(discriminator, optimizer, real_a, real_b, fake_b):
             ("    optimizer.step()\n", "    optimizer.step()\n" + CALM),
         ),
         mistake(
-            "The step is right, but D's gradients are gone afterwards. Leave them where they are: the next cells "
-            "count them.",
+            "The step is right, but D's gradients are gone afterwards. Leave them where they are: a later cell "
+            "counts them.",
             ("    optimizer.step()\n", "    optimizer.step()\n" + CALM),
         ),
         mistake(
@@ -219,6 +221,15 @@ def step_discriminator(discriminator, optimizer, real_a, real_b, fake_b):
             "D gets its two images in the wrong order: the label map comes first.",
             ("discriminator(real_a, real_b)", "discriminator(real_b, real_a)"),
             ("discriminator(real_a, fake_b.detach())", "discriminator(fake_b.detach(), real_a)"),
+        ),
+        mistake(
+            "D learns nothing from the fake: its answer to the fake passes on no gradient. Cut between G and D, not "
+            "behind D.",
+            ("discriminator(real_a, fake_b.detach())", "discriminator(real_a, fake_b).detach()"),
+        ),
+        mistake(
+            "fake_b itself has lost its history, so G's own step cannot use it. D needs a copy without history.",
+            ("fake_b.detach()", "fake_b.detach_()"),
         ),
         mistake(
             "The loss that you return still holds its graph. In a history of losses, all graphs would stay in memory.",
@@ -292,12 +303,32 @@ def step_generator(discriminator, optimizer, real_a, real_b, fake_b, lambda_l1=1
             ("l1_loss", "mse_loss"),
         ),
         mistake(
+            "L1 is summed over the pixels; it is the mean of the absolute differences.",
+            ("F.l1_loss(fake_b, real_b)", 'F.l1_loss(fake_b, real_b, reduction="sum")'),
+        ),
+        mistake(
+            "L1 counts with a weight of 100, whatever lambda_l1 is. The 100 is only its default.",
+            ("lambda_l1 * loss_l1", "100.0 * loss_l1"),
+        ),
+        mistake(
+            "The gradients are computed, but G's weights have not moved.",
+            ("    optimizer.step()\n", ""),
+        ),
+        mistake(
+            "The two losses come back in the wrong order: the adversarial one comes first.",
+            (RETURNED, "return loss_l1.detach(), loss_gan.detach()"),
+        ),
+        mistake(
+            "You return the weighted sum. Return its two parts, each without its weight.",
+            (RETURNED, "return loss.detach()"),
+        ),
+        mistake(
             "The L1 that you return has lambda in it. Return it unweighted, so that runs can be compared.",
             ("loss_l1.detach()", "(lambda_l1 * loss_l1).detach()"),
         ),
         mistake(
             "The losses that you return still hold their graphs. In a history of losses, all would stay in memory.",
-            ("return loss_gan.detach(), loss_l1.detach()", "return loss_gan, loss_l1"),
+            (RETURNED, "return loss_gan, loss_l1"),
         ),
     ),
     hints=(
@@ -370,6 +401,21 @@ def learning_rate(config: TrainConfig, epoch: int) -> float:
             "At the middle the rate leaps down: the fall must begin at the full rate, whatever the number of epochs.",
             ("config.epochs - half + 1", "config.epochs"),
         ),
+        mistake(
+            "The first epoch of the second half still has the full rate. The line after it is right, so it begins "
+            "with a fall of two steps at once.",
+            ("epoch < half", "epoch <= half"),
+        ),
+        mistake(
+            "The first epoch of the second half still has the full rate, and the last one has a rate of 0. Both "
+            "should lie one step inside the line's ends.",
+            (SHARE, "(config.epochs - epoch - 1) / (config.epochs - half - 1)"),
+        ),
+        mistake(
+            "With an odd number of epochs, the second half is one epoch longer than the first. Your line ends too "
+            "early there.",
+            (SHARE, "(2 * half - epoch) / (half + 1)"),
+        ),
         mistake("The rate stays constant to the end.", ("else remaining", "else 1.0")),
         mistake(
             "The rate goes up in the second half: the share that is left shrinks as the epoch grows.",
@@ -377,10 +423,10 @@ def learning_rate(config: TrainConfig, epoch: int) -> float:
         ),
     ),
     hints=(
-        "Write down the shares for 8 epochs: four times 1, then four fifths and so on. Which number is above the "
-        "line, as a function of the epoch, and which below?",
-        "Above the line stands the number of epochs that are left, this one included; below it that number for the "
-        "first falling epoch, plus one.",
+        "Write down the shares for 8 epochs: four times 1, then four fifths and so on. What is the "
+        "numerator of each share, as a function of the epoch, and what the denominator?",
+        "The numerator is the number of epochs that are left, this one included. The denominator is that number for "
+        "the first falling epoch, plus one.",
     ),
 )
 
@@ -448,6 +494,14 @@ def train_until(until, saved, network, real_a, real_b, config):
             ('range(saved["epoch"], until)', 'range(saved["epoch"] + 1, until)'),
         ),
         mistake(
+            "Now it makes the right number of epochs, but each has the number of the one after it.",
+            ('range(saved["epoch"], until)', 'range(saved["epoch"] + 1, until + 1)'),
+        ),
+        mistake(
+            "Now it makes one epoch too many: `until` epochs have the numbers 0 to until - 1.",
+            ('range(saved["epoch"], until)', 'range(saved["epoch"], until + 1)'),
+        ),
+        mistake(
             "Now the last finished epoch is made a second time.",
             ('range(saved["epoch"], until)', 'range(max(saved["epoch"] - 1, 0), until)'),
         ),
@@ -473,7 +527,7 @@ def train_until(until, saved, network, real_a, real_b, config):
             ("learning_rate(config, epoch)", "config.lr"),
         ),
         mistake(
-            "Adam's averages are no longer taken over from the saved state, so its first steps are other ones.",
+            "Adam's averages are no longer taken over from the saved state, so its first steps differ.",
             ('    adam.load_state_dict(saved["optimizer"])\n', ""),
         ),
         mistake(
@@ -482,7 +536,7 @@ def train_until(until, saved, network, real_a, real_b, config):
         ),
     ),
     hints=(
-        "Weights and averages are loaded rightly. What else decides on an epoch? Print it for the first epoch after "
+        "Weights and averages are loaded correctly. What else decides on an epoch? Print it for the first epoch after "
         "the break, in both runs.",
         "The learning rate and the order of the pairs follow from `epoch`. Which numbers does `epoch` have after the "
         "break, and which would it have without one?",

@@ -89,6 +89,17 @@ def times_seen(field: ReceptiveField, rows: int, cols: int, height: int, width: 
             ("box(row, col)", "box(col, row)"),
         ),
         mistake(
+            "The box's rows are used as columns: in `seen[..., ...]` the rows, top to bottom, come first.",
+            (
+                "box.top : box.bottom, box.left : box.right",
+                "box.left : box.right, box.top : box.bottom",
+            ),
+        ),
+        mistake(
+            "Height and width have changed places where the box is clipped.",
+            (".clipped(height, width)", ".clipped(width, height)"),
+        ),
+        mistake(
             "Only the patches on the diagonal are counted: each row goes with each column.",
             ("        for col in range(cols):\n", "        for col in [row]:\n"),
         ),
@@ -155,6 +166,14 @@ def paler(images: Tensor, factor: float) -> Tensor:
         mistake(
             "The mean colour is subtracted, but not added again.",
             ("mean + factor * (images - mean)", "factor * (images - mean)"),
+        ),
+        mistake(
+            "The mean colour is added to the whole picture: only the difference from it should be scaled.",
+            ("factor * (images - mean)", "factor * images"),
+        ),
+        mistake(
+            "Each pixel is pulled towards a grey of its own: its mean is taken over the three colours.",
+            ("dim=(2, 3)", "dim=1"),
         ),
         mistake(
             "The factor is the wrong way round: 1 should leave a picture as it is, 0 should make it flat.",

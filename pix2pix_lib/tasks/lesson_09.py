@@ -68,6 +68,10 @@ def standardise(x: Tensor, axes: tuple[int, ...], eps: float = 1e-5) -> Tensor:
             "eps has no effect in your code: numbers that are all equal would be divided by zero.",
             (" + eps", ""),
         ),
+        mistake(
+            "Only the mean is divided, as `/` comes before `-`. Put the difference into brackets.",
+            ("return (x - mean)", "return x - mean"),
+        ),
         mistake("You divide, but do not subtract the mean.", ("return (x - mean)", "return x")),
         mistake(
             "Your variance is the mean of the squares of x itself. Subtract the mean before you square.",
@@ -146,6 +150,22 @@ def by_hand(norm: str, x: Tensor, groups: int = 1) -> Tensor:
         mistake(
             "Your instance norm and layer norm are exchanged.",
             (_AXES, '{"batch": (0, 2, 3), "instance": (1, 2, 3), "layer": (2, 3)}'),
+        ),
+        mistake(
+            "Your batch norm and instance norm are exchanged.",
+            (_AXES, '{"batch": (2, 3), "instance": (0, 2, 3), "layer": (1, 2, 3)}'),
+        ),
+        mistake(
+            "Your batch norm averages over the channels, too. Each channel has a mean of its own.",
+            ("(0, 2, 3)", "(0, 1, 2, 3)"),
+        ),
+        mistake(
+            "Your layer norm mixes the images of the batch. Each image has a mean of its own.",
+            ("(1, 2, 3)", "(0, 1, 2, 3)"),
+        ),
+        mistake(
+            "Your group norm has one mean per image, as layer norm has. Each group has a mean of its own.",
+            ("(2, 3, 4)", "(1, 2, 3, 4)"),
         ),
         mistake(
             "Your layer norm averages over the channels only, as in a transformer. Here it is one mean per image.",
@@ -293,6 +313,27 @@ def batch_norm(x: Tensor, mean: Tensor, variance: Tensor, training: bool, moment
             ("(variance + 1e-5).sqrt()", "variance + 1e-5"),
         ),
         mistake(
+            "In training you divide by the unbiased deviation. That variance is remembered; the biased one divides.",
+            (
+                "standardise(x, (0, 2, 3))",
+                "(x - x.mean((0, 2, 3), keepdim=True)) / (x.var((0, 2, 3), keepdim=True) + 1e-5).sqrt()",
+            ),
+        ),
+        mistake(
+            "The two modes are exchanged.",
+            ("if training:", "if not training:"),
+        ),
+        mistake(
+            "You ignore `momentum`. It is 0.1 only by default.",
+            (_NEW_MEAN, "0.9 * mean + 0.1 * x.mean((0, 2, 3))"),
+            (_NEW_VARIANCE, "0.9 * variance + 0.1 * x.var((0, 2, 3))"),
+        ),
+        mistake(
+            "Your averages do not move in training. Return the new ones.",
+            (_NEW_MEAN, "mean"),
+            (_NEW_VARIANCE, "variance"),
+        ),
+        mistake(
             "What you remember is the deviation. It is the variance that is averaged.",
             ("* x.var(", "* x.std("),
         ),
@@ -364,6 +405,21 @@ def fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
         mistake(
             "You divide by the variance instead of the deviation.",
             ("(norm.running_var + norm.eps).sqrt()", "(norm.running_var + norm.eps)"),
+        ),
+        mistake(
+            "You add eps to the deviation. It belongs under the root.",
+            ("(norm.running_var + norm.eps).sqrt()", "(norm.running_var.sqrt() + norm.eps)"),
+        ),
+        mistake(
+            "The norm's shift is multiplied by the factor in your bias. It is added last, as it is.",
+            (_SHIFT, "(norm.bias + bias - norm.running_mean) * factor"),
+        ),
+        mistake(
+            "The two tensors are exchanged: the weight comes first.",
+            (
+                "return conv.weight * factor.reshape(-1, 1, 1, 1), shift",
+                "return shift, conv.weight * factor.reshape(-1, 1, 1, 1)",
+            ),
         ),
         mistake("The norm's own eps is missing under the root.", (" + norm.eps", "")),
         mistake(
@@ -465,7 +521,7 @@ def _inputs_network(seed: int) -> tuple[nn.Module, Tensor]:
     width = 3 + seed
     layers = [
         nn.Conv2d(3, width, 3, padding=1),
-        nn.BatchNorm2d(width),
+        nn.BatchNorm2d(width, momentum=0.1 + 0.1 * (seed % 3)),
         nn.ReLU(),
         nn.Conv2d(width, 3, 1),
         nn.Tanh(),
@@ -515,6 +571,14 @@ def _no_more_momentum(network, images):
     with torch.no_grad():
         pictures = torch.cat([network(image[None]) for image in images])
     network.eval()
+    return pictures
+
+
+def _a_tenth_again(network, images):
+    pictures = _no_more_momentum(network, images)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1
     return pictures
 
 
@@ -568,6 +632,10 @@ def paint_singly(network: nn.Module, images: Tensor) -> Tensor:
         mistake(
             "The averages stay, but for good: the network can no longer update them in a later training.",
             other=_no_more_momentum,
+        ),
+        mistake(
+            "The averages stay, but each norm now has the momentum 0.1, whatever it had before.",
+            other=_a_tenth_again,
         ),
         mistake(
             "You reset the averages to 0 and 1. They must be those of the training again.",

@@ -32,11 +32,16 @@ def _inputs_pictures(seed: int) -> tuple[Tensor, Tensor]:
     return levels / 127.5 - 1, greys
 
 
-def _observe_pictures(function, coloured: Tensor, greys: Tensor) -> object:
+def _observe_pictures(function, coloured: Tensor, greys: Tensor) -> dict:
+    before = coloured.clone(), greys.clone()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of colours that no screen has: wrong L gives some
         value = function(coloured, greys)
-    return value if isinstance(value, Tensor) else f"{type(value).__name__}, not a tensor"
+    kept = torch.equal(coloured, before[0]) and torch.equal(greys, before[1])
+    return {
+        "pictures": value if isinstance(value, Tensor) else f"{type(value).__name__}, not a tensor",
+        "the given tensors stay as they were": "yes" if kept else "no",
+    }
 
 
 _L = "(greys[:, 0].numpy() + 1) * 50"
@@ -60,6 +65,17 @@ def with_lightness(coloured: Tensor, greys: Tensor) -> Tensor:
         mistake(
             "Your pictures are black: L of Lab runs from 0 to 100, yours from 0 to 1.",
             (_L, "(greys[:, 0].numpy() + 1) / 2"),
+        ),
+        mistake(
+            "You take the grey values as they are, from -1 to 1. L of Lab runs from 0 to 100.",
+            (_L, "greys[:, 0].numpy()"),
+        ),
+        mistake(
+            "The pictures are right, but you change the given ones in place. Compute new tensors.",
+            (
+                "(coloured.permute(0, 2, 3, 1).numpy() + 1) / 2",
+                "coloured.add_(1).div_(2).permute(0, 2, 3, 1).numpy()",
+            ),
         ),
         mistake(
             "You stretch L from 0 to 255, as a file holds it. In Lab it runs from 0 to 100.",
@@ -187,6 +203,18 @@ def shift_between(one: np.ndarray, other: np.ndarray) -> tuple[int, int]:
             ),
         ),
         mistake(
+            "You bring only the first number back from beyond half of a side. Shifts to the left need it, too.",
+            ("zip(place, peaks.shape)", "zip(place, (peaks.shape[0], 10**6))"),
+        ),
+        mistake(
+            "Beyond half of a side you subtract the other side. Rows go with the height, columns with the width.",
+            ("else p - side)", "else p - sum(peaks.shape) + side)"),
+        ),
+        mistake(
+            "After `fftshift` a shift of 0 lies in the middle: count from there.",
+            ("int(p if p <= side // 2 else p - side)", "int((p + side // 2) % side)"),
+        ),
+        mistake(
             "You look for positive peaks only. Where a label map is dark and the photo bright, the peak is negative: take "
             "its absolute value.",
             (
@@ -265,6 +293,14 @@ def common_shift(labels: np.ndarray, photos: np.ndarray) -> tuple[int, int]:
             "You return the shift together with how often it occurs. Only the shift is wanted.",
             ("[0][0]", "[0]"),
         ),
+        mistake(
+            "You return the list that `most_common` gives. It holds a pair: the shift, and how often it occurs.",
+            ("[0][0]", ""),
+        ),
+        mistake(
+            "You return how often the shift occurs. The shift itself is wanted.",
+            ("[0][0]", "[0][1]"),
+        ),
     ),
     hints=(
         "`shift_between(label, photo)` is one pair's answer. Small pictures give some wrong ones, and the wrong ones "
@@ -297,6 +333,23 @@ def _inputs_frames(seed: int) -> tuple[list[str], int]:
     return [names[i] for i in order], 1 + seed % 3
 
 
+def _observe_split(function, names: list[str], val_scenes: int) -> object:
+    value = function(names, val_scenes)
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        return value
+    if any(not isinstance(side, list | tuple) for side in value):
+        return "a pair, but not of two lists"
+    train, val = ([str(name) for name in side] for side in value)
+    places = {(True, False): "training", (False, True): "validation", (True, True): "both"}
+    return {
+        **{
+            n: places.get((n in train, n in val), "nowhere") for n in sorted({*names, *train, *val})
+        },
+        "names in each list": [len(train), len(val)],
+        "both lists sorted": "yes" if [train, val] == [sorted(train), sorted(val)] else "no",
+    }
+
+
 by_scene = Task(
     key="11.by_scene",
     title="split by scene",
@@ -310,6 +363,7 @@ def split_by_scene(names: list[str], val_scenes: int) -> tuple[list[str], list[s
     raise NotImplementedError  # the scenes; the last of them; the names of each side
 ''',
     inputs=_inputs_frames,
+    observe=_observe_split,
     mistakes=(
         mistake(
             "Validation gets the last frames, not the last scenes: a scene then lies on both sides.",
@@ -345,6 +399,33 @@ def split_by_scene(names: list[str], val_scenes: int) -> tuple[list[str], list[s
             (
                 "return sorted(set(names) - set(val)), sorted(val)",
                 "return [name for name in names if name not in val], val",
+            ),
+        ),
+        mistake(
+            "Validation gets one scene only. `val_scenes` says how many.",
+            ("set(scenes[-val_scenes:])", "{scenes[-1]}"),
+        ),
+        mistake(
+            "Validation gets one scene too many. Count from the end.",
+            ("scenes[-val_scenes:]", "scenes[-val_scenes - 1 :]"),
+        ),
+        mistake(
+            "You cut the name before the digits of its end, and so take house_1 and house_2 for one scene. Only the number "
+            "after the last underscore belongs to the frame.",
+            ('name.rpartition("_")[0]', 'name.rstrip("0123456789_.png")'),
+        ),
+        mistake(
+            "You collect the scenes in the order of the sorted names, where the underscore counts. Sort the scenes themselves.",
+            (
+                'sorted({name.rpartition("_")[0] for name in names})',
+                'list(dict.fromkeys(name.rpartition("_")[0] for name in sorted(names)))',
+            ),
+        ),
+        mistake(
+            "A scene counts once for each of its frames in your list. Take each scene once before you take the last ones.",
+            (
+                'sorted({name.rpartition("_")[0] for name in names})',
+                'sorted(name.rpartition("_")[0] for name in names)',
             ),
         ),
         mistake(
@@ -422,6 +503,19 @@ def _stem_within(photos: list[str], masks: list[str]) -> list[tuple[str, str]]:
     return [(photo, mask) for photo, mask in first.items() if mask is not None]
 
 
+def _by_place(photos: list[str], masks: list[str]) -> list[tuple[str, str]]:
+    stems = sorted(mask.removesuffix("_mask.png") for mask in masks)
+    photos = sorted(photo.removesuffix(".jpg") for photo in photos)
+    return sorted((f"{a}.jpg", f"{b}_mask.png") for a, b in zip(photos, stems))
+
+
+def _by_beginning(photos: list[str], masks: list[str]) -> list[tuple[str, str]]:
+    stems = {photo: photo.removesuffix(".jpg") for photo in sorted(photos)}
+    return [
+        (photo, mask) for photo in stems for mask in sorted(masks) if mask.startswith(stems[photo])
+    ]
+
+
 def _by_stems(stem_of_mask) -> object:
     """Return a way to match masks to photos by what `stem_of_mask` makes of a mask's name."""
 
@@ -431,6 +525,20 @@ def _by_stems(stem_of_mask) -> object:
         return [(photo, found[stem]) for photo, stem in stems.items() if stem in found]
 
     return match
+
+
+def _observe_pairs(function, photos: list[str], masks: list[str]) -> object:
+    value = function(photos, masks)
+    if isinstance(value, dict):
+        return "a dictionary, not a list of pairs"
+    pairs = value if isinstance(value, list | tuple) else [None]
+    if any(not isinstance(pair, list | tuple) or len(pair) != 2 for pair in pairs):
+        return value
+    order = [str(photo) for photo, _ in value]
+    found = dict.fromkeys(sorted({*photos, *order}), "left out")
+    for each in order:
+        found[each] = " and ".join(sorted(str(m) for photo, m in value if str(photo) == each))
+    return found | {"sorted by photo": "yes" if order == sorted(order) else "no"}
 
 
 names = Task(
@@ -447,10 +555,16 @@ def pair_up(photos: list[str], masks: list[str]) -> list[tuple[str, str]]:
     return list(zip(photos, masks))
 ''',
     inputs=_inputs_names,
+    observe=_observe_pairs,
     mistakes=(
         mistake(
             "You sort by the numbers in the names. That helps until one mask is missing: from there on all are shifted.",
             other=_naturally,
+        ),
+        mistake(
+            "You compare the names without their endings when sorting, but still pair by place in the lists. One missing "
+            "mask shifts all that follow.",
+            other=_by_place,
         ),
         mistake(
             "You also name masks that are not there. A photo without a mask has to be left out.",
@@ -473,6 +587,21 @@ def pair_up(photos: list[str], masks: list[str]) -> list[tuple[str, str]]:
             ('photo.removesuffix(".jpg")', 'photo.split(".")[0]'),
         ),
         mistake("The pairs are right, but not sorted by photo.", ("sorted(photos)", "photos")),
+        mistake(
+            "You take every mask that begins with the photo's name. house_10_mask.png begins with house_1, too.",
+            other=_by_beginning,
+        ),
+        mistake(
+            "You pair None with a photo that has no mask. Leave that photo out.",
+            (
+                " for photo, mask in partners if mask in there",
+                " if mask in there else (photo, None) for photo, mask in partners",
+            ),
+        ),
+        mistake(
+            "You cut a mask's name at its first underscore. House numbers come after it.",
+            other=_by_stems(lambda mask: mask.split("_")[0]),
+        ),
     ),
     hints=(
         "Print both sorted lists side by side. The point of .jpg comes before the digits in the alphabet, and the "
@@ -504,6 +633,11 @@ odds = Question(
         (
             (108 / 119) ** 12,
             "You ask that the partners of all 12 lie in training. The question is about one validation frame.",
+        ),
+        (100 * 108 / 119, "A probability lies between 0 and 1. Yours is in per cent."),
+        (
+            12 / 119,
+            "The frame itself is one of the 12, and you ask for the partner's place in *training*.",
         ),
         (1.0, "It is not certain: the partner may have been drawn for validation, too."),
     ),

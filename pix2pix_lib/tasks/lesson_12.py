@@ -90,13 +90,27 @@ def accumulated_gradient(network, real_a, real_b, parts):
             ("    network.zero_grad()\n", ""),
         ),
         mistake(
-            "Only the last part is left: the gradients are cleared before each part.",
+            "Only the last part counts: the gradients are cleared before each part, or `backward()` comes once, after "
+            "the loop.",
             ("        share =", "        network.zero_grad()\n        share ="),
         ),
         mistake(
             "Each part is divided by the number of its images, as if its loss were a sum; `F.l1_loss` is a mean "
             "already.",
             ("len(a) / len(real_a)", "1 / len(a)"),
+        ),
+        mistake(
+            "Each part is divided by the number of all images. Its loss is a mean over its own images already; what "
+            "share of the whole mean is that?",
+            ("len(a) / len(real_a)", "1 / len(real_a)"),
+        ),
+        mistake(
+            "Each part counts as many times as it has images, but the sum is not divided by the number of all images.",
+            ("len(a) / len(real_a)", "len(a)"),
+        ),
+        mistake(
+            "No part calls `backward()`, so the weights hold no gradients.",
+            ("(share * F.l1_loss(network(a), b)).backward()", "share * F.l1_loss(network(a), b)"),
         ),
         mistake(
             "The gradient is right, but the whole batch goes through the network at once, so it saves no memory.",
@@ -175,7 +189,7 @@ largest_batch = Question(
             -(-(FREE - 16 * PARAMETERS) // IMAGE),
             "That is rounded up: the last image fits only in part.",
         ),
-        ((FREE - 16 * PARAMETERS) / IMAGE, "That many images are no whole number of images."),
+        ((FREE - 16 * PARAMETERS) / IMAGE, "That is not a whole number of images."),
         (
             (FREE - 4 * PARAMETERS) // IMAGE,
             "That counts the parameters, but neither gradients nor Adam's averages.",
@@ -187,6 +201,10 @@ largest_batch = Question(
         (
             (FREE - 12 * PARAMETERS) // IMAGE,
             "One number of four is missing for each parameter: Adam has two averages.",
+        ),
+        (
+            (4 * 2**30 - 16 * PARAMETERS) // IMAGE,
+            "That takes 4 GiB, 2**30 bytes each; 4 GB are 4,000,000,000 bytes.",
         ),
         (
             FREE // (IMAGE + 16 * PARAMETERS),
@@ -229,12 +247,24 @@ def break_even(compile_seconds, eager_seconds, compiled_seconds):
     runs=6,
     mistakes=(
         mistake(
-            "A compiled step may take as long as the other, or longer. Then the answer is infinity, and no quotient.",
+            "A compiled step may take as long as the other, or longer. Then the answer is infinity, not a quotient.",
             (" if saved > 0 else math.inf", " if saved else math.inf"),
         ),
         mistake(
             "If a compiled step saves nothing, you divide by zero. Look at what is saved first.",
             (" if saved > 0 else math.inf", ""),
+        ),
+        mistake(
+            "Where both steps take the same time, you divide by zero: then nothing is saved either.",
+            ("saved > 0", "saved >= 0"),
+        ),
+        mistake(
+            "A compiled step that saves nothing never pays. 0 would say that it pays at once.",
+            ("else math.inf", "else 0"),
+        ),
+        mistake(
+            "A compiled step that takes longer never pays: look at the sign of what is saved.",
+            ("compile_seconds / saved) if saved > 0", "compile_seconds / abs(saved)) if saved"),
         ),
         mistake(
             "The number of steps is rounded down: after that many, compiling has not paid yet.",

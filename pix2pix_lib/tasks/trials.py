@@ -93,7 +93,7 @@ class OpenTask(Assignment):
         for condition, measured in values.items():
             row = "".join(f"{value:>10.4g}" for value in measured)
             print(f"{condition:<24}{row}   mean {statistics.mean(measured):.4g}")
-        print(f"Do the ranges lie apart as expected? {trial.finding}")
+        print(f"Verdict of the numbers: {trial.finding}")
         return trial
 
     def judge(self, trial: Trial | None, verdict: str, because: str) -> None:
