@@ -59,7 +59,7 @@ def test_no_solution_lies_in_the_student_edition(path):
     tasks = tasks_of(opened)
     for cell in (cell for cell in opened.cells if cell.cell_type == "code"):
         kind, _ = marked(cell, tasks)
-        names = {node.name for node in ast.walk(ast.parse(cell.source))
+        names = {node.name for node in ast.parse(cell.source).body
                  if isinstance(node, ast.FunctionDef | ast.ClassDef)}  # fmt: skip
         if kind is None:
             written = {t.defines for t in tasks.values() if not isinstance(t, OpenTask | Question)}
