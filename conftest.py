@@ -21,12 +21,14 @@ STUDENT = Path(__file__).parent / ".editions"
 # The slowest files, so that none of them starts last.
 LONGEST_FIRST = (
     "notebooks/10_cyclegan.ipynb",
+    "tests/test_tasks.py",
     "notebooks/06_training_loop.ipynb",
     "notebooks/11_your_own_data.ipynb",
     "notebooks/15_few_pairs.ipynb",
     "tests/browser/test_sliders.py",
     "tests/browser/test_pointing.py",
     "tests/browser/test_mouse.py",
+    "tests/test_classroom.py",
     "tests/test_processes.py",
     "notebooks/05_losses.ipynb",
     "notebooks/03_unet_generator.ipynb",

@@ -174,7 +174,7 @@ def reckoned(cells: list[nbformat.NotebookNode]) -> float:
 
 def times_line(minutes: int, tasks: int, seconds: float) -> str:
     """Return what the head of a notebook says of its times."""
-    running = f"{max(round(seconds, -1), 10):.0f} seconds"
+    running = f"{max(round(round(seconds), -1), 10):.0f} seconds"
     if seconds > 75:
         running = f"{round(seconds / 60)} minutes"
     study = f"about {minutes} minutes, and {tasks} for the tasks"
