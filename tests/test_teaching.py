@@ -73,7 +73,8 @@ def test_times_of_sections_add_up_to_those_of_readme():
     times = json.loads(read("times.json"))
     for number, (stem, sections) in enumerate(sorted(times.items())):
         minutes, tasks, seconds = (sum(values) for values in zip(*sections.values()))
-        assert abs(minutes - int(rows["minutes of study"][number])) <= 4, stem  # the set-up cell, and steps of 5
+        # apart by the set-up cell, and as README counts in steps of 5
+        assert abs(minutes - int(rows["minutes of study"][number])) <= 4, stem
         assert tasks == int(rows["minutes of tasks"][number])
         # starting a kernel takes seconds that no section has
         assert seconds <= int(rows["seconds to run"][number]) + 1
