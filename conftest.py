@@ -49,12 +49,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Where all tests run, run the student edition too, as a learner who solves nothing would."""
-    chosen = config.args_source is not pytest.Config.ArgsSource.TESTPATHS
-    if chosen or "PYTEST_XDIST_WORKER" in os.environ:
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
-    from tools.editions import try_out
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers find it there
+        from tools.editions import try_out
 
-    try_out(STUDENT)
+        try_out(STUDENT)
     config.args.append(str(STUDENT / "student"))
 
 
