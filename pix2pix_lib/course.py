@@ -29,15 +29,26 @@ def report(lesson: str | None = None, out: Path | None = None) -> None:
         for task in tasks:
             print(f"{task.title:<60}{describe(record.get(task.key))}")
         return
-    lessons = sorted({task.key[:2] for task in tasks})
-    for number in lessons:
-        keys = [task.key for task in tasks if task.key.startswith(number)]
-        solved = sum(record[key].solved for key in keys if key in record)
-        print(f"{number}   {solved:>2} of {len(keys):>2} solved   {'#' * solved:.<{len(keys)}}")
+    for number, own in by_lesson(tasks).items():
+        solved, count = count_solved(own, record), len(own)
+        print(f"{number}   {solved:>2} of {count:>2} solved   {'#' * solved:.<{count}}")
     path = out or record_path().with_name("report.html")
     with replacing(path) as temporary:
         temporary.write_text(page(tasks, record), encoding="utf-8")
     print(f"The page to hand in is {path.parent.name}/{path.name}.")
+
+
+def by_lesson(tasks: list[Assignment]) -> dict[str, list[Assignment]]:
+    """Return the tasks of each lesson by its number, in the order of the lessons."""
+    found: dict[str, list[Assignment]] = {}
+    for task in tasks:
+        found.setdefault(task.key[:2], []).append(task)
+    return found
+
+
+def count_solved(tasks: list[Assignment], record: dict[str, Standing]) -> int:
+    """Return how many of some tasks are solved."""
+    return sum(record[task.key].solved for task in tasks if task.key in record)
 
 
 def describe(standing: Standing | None) -> str:
@@ -51,13 +62,11 @@ def describe(standing: Standing | None) -> str:
 
 def page(tasks: list[Assignment], record: dict[str, Standing]) -> str:
     """Return the page, with one table for each lesson."""
-    parts = []
-    for number in sorted({task.key[:2] for task in tasks}):
-        rows = [row(task, record.get(task.key)) for task in tasks if task.key.startswith(number)]
-        head = "".join(f"<th>{name}</th>" for name in HEAD)
-        parts.append(f"<h2>Notebook {number}</h2>\n<table><tr>{head}</tr>{''.join(rows)}</table>")
-    solved = sum(record[task.key].solved for task in tasks if task.key in record)
-    count = f"{solved} of {len(tasks)} tasks solved."
+    head, parts = "".join(f"<th>{name}</th>" for name in HEAD), []
+    for number, own in by_lesson(tasks).items():
+        rows = "".join(row(task, record.get(task.key)) for task in own)
+        parts.append(f"<h2>Notebook {number}</h2>\n<table><tr>{head}</tr>{rows}</table>")
+    count = f"{count_solved(tasks, record)} of {len(tasks)} tasks solved."
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Tasks</title>\n'
         f"<style>{STYLE}</style></head>\n<body><h1>The tasks of the pix2pix course</h1>"

@@ -13,13 +13,13 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from benchmarks.classroom import COLAB
 from tools import bundle
 from tools.set_address import published_at, setup_cell
 
 ROOT = Path(__file__).parent.parent
 NAME = "pix2pix-course"
 ADDRESS, TAG = published_at(ROOT)
-COLAB = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
 # In a notebook, this runs what follows an exclamation mark.
 SHELL = "import os\nget_ipython = lambda: types.SimpleNamespace(system=os.system)\n"
 REPORT = """

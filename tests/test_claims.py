@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 import pytest
+from cells import NOTEBOOKS, each_notebook, read
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from prose import (
     Claims,
@@ -25,7 +26,6 @@ from prose import (
     unexplained_numbers,
     unheld_comparisons,
 )
-from test_notebooks import NOTEBOOKS, each_notebook, read
 
 
 def claims_of(path):

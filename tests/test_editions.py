@@ -4,23 +4,15 @@ import ast
 import json
 import re
 import zipfile
-from pathlib import Path
 
 import nbformat
 import pytest
+from cells import NOTEBOOKS, ROOT, each_notebook, read
 
 from pix2pix_lib.tasks.questions import Question
 from pix2pix_lib.tasks.trials import OpenTask
 from tools import bundle, editions
 from tools.student import checks, marked, student, tasks_of
-
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-
-
-def read(path):
-    return nbformat.read(path, as_version=4)
 
 
 def code(notebook):

@@ -4,12 +4,11 @@ import ast
 import io
 import re
 import statistics
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
+from cells import NOTEBOOKS, ROOT, code_cells, each_notebook, read, without_docstrings
 from PIL import Image
 
 from benchmarks import cyclegan
@@ -19,8 +18,6 @@ from pix2pix_lib import plots
 from pix2pix_lib.config import system_config
 from pix2pix_lib.facades import facade_tensors
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 TEACHES = {
     "00_start_here": {"environment"},
     "01_paired_dataset": {"facades", "data"},
@@ -52,14 +49,6 @@ SECTIONS = [
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|Users|content|mnt|usr|opt)/\w")
 
 
-def read(path):
-    return nbformat.read(path, as_version=4)
-
-
-def code_cells(path):
-    return [cell for cell in read(path).cells if cell.cell_type == "code"]
-
-
 def outputs(path):
     return [output for cell in code_cells(path) for output in cell.outputs]
 
@@ -70,9 +59,6 @@ def markdown(path):
 
 def lines_of(cell):
     return [line for line in cell.source.splitlines() if line.strip()]
-
-
-each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def test_every_notebook_of_the_plan_is_there():
@@ -274,14 +260,8 @@ def test_notebook_imports_the_module_that_it_teaches(path):
 
 def definitions(source):
     """Return {name: canonical code} of the top-level functions and classes, minus docstrings."""
-    kinds, found = (ast.FunctionDef, ast.ClassDef), {}
-    for node in ast.parse(source).body:
-        if isinstance(node, kinds):
-            for inner in ast.walk(node):
-                if isinstance(inner, kinds) and ast.get_docstring(inner) is not None:
-                    inner.body = inner.body[1:] or [ast.Pass()]
-            found[node.name] = ast.unparse(node)
-    return found
+    kinds, body = (ast.FunctionDef, ast.ClassDef), without_docstrings(source).body
+    return {node.name: ast.unparse(node) for node in body if isinstance(node, kinds)}
 
 
 def test_definition_of_a_library_name_is_the_library_s_own():

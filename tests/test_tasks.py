@@ -12,10 +12,10 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 import torch
+from cells import read, without_docstrings
 
 from pix2pix_lib.agreement import agrees, three_digits
 from pix2pix_lib.tasks import all_tasks
@@ -194,7 +194,7 @@ def test_no_unforeseen_value_passes(task, capsys):
 def tagged(lesson):
     """Return (task, cell, the heading above it, the cell after it) of a notebook's task cells."""
     path = next((ROOT / "notebooks").glob(f"{lesson}_*.ipynb"))
-    cells, heading, found = nbformat.read(path, as_version=4).cells, "", []
+    cells, heading, found = read(path).cells, "", []
     for number, cell in enumerate(cells):
         heads = re.findall(r"^### Task: (.+)$", cell.source, re.MULTILINE)
         heading = heads[-1] if heads and cell.cell_type == "markdown" else heading
@@ -225,22 +225,14 @@ def test_every_task_of_a_lesson_has_its_cells_and_its_heading(lesson):
         assert "Not " not in text and "Nothing" not in text and text.strip()
 
 
-def code_of(source):
-    """Return code in one way of writing, without docstrings."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
-
-
 @each_lesson
 def test_notebook_s_solution_is_the_task_s_and_every_line_of_a_stub_is_in_it(lesson):
     for kind, key, cell, _, _ in tagged(lesson):
         task = TASKS[key]
         solution = task.example_verdict if kind == "verdict" else (
             task.example if isinstance(task, OpenTask) else task.solution_text())  # fmt: skip
-        assert code_of(solution) == code_of(cell.source), key
+        written, expected = map(without_docstrings, (cell.source, solution))
+        assert ast.unparse(written) == ast.unparse(expected), key
         if kind == "verdict" or isinstance(task, Question):
             continue
         lines = {line.strip() for line in cell.source.splitlines()}

@@ -2,28 +2,24 @@
 
 import json
 import re
-from pathlib import Path
 from urllib.parse import unquote
 
-import nbformat
-import pytest
+from cells import NOTEBOOKS, ROOT, each_notebook, read
 
 from pix2pix_lib.environment import LARGE_NOTEBOOKS, memory_advice
 from pix2pix_lib.tasks import all_tasks
 
-ROOT = Path(__file__).parent.parent
 TEACHING = ROOT / "teaching"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 PARTS = ["Aims", "Sections", "On the board", "What goes wrong", "Likely questions"]
 
 
-def read(name):
+def page_of(name):
     return (TEACHING / name).read_text(encoding="utf-8")
 
 
 def anchors(path):
     """Return the anchors of a notebook's headings, as JupyterLab makes them from their text."""
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read(path).cells
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     return {
         heading.replace("`", "").replace(" ", "-")
@@ -32,7 +28,7 @@ def anchors(path):
 
 
 def test_twenty_questions_have_answers_of_two_sentences_and_a_section_that_shows_it():
-    parts = re.split(r"^\*\*(.+?)\*\*$", read("faq.md"), flags=re.MULTILINE)[1:]
+    parts = re.split(r"^\*\*(.+?)\*\*$", page_of("faq.md"), flags=re.MULTILINE)[1:]
     questions, answers = parts[::2], parts[1::2]
     assert [int(each.split(".")[0]) for each in questions[:-1]] == list(range(1, 21))
     for question, answer in zip(questions, answers, strict=True):
@@ -45,10 +41,10 @@ def test_twenty_questions_have_answers_of_two_sentences_and_a_section_that_shows
         assert path in NOTEBOOKS and unquote(anchor) in anchors(path), links[0]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@each_notebook
 def test_every_notebook_has_a_page_for_the_teacher(path):
-    page = read(f"lessons/{path.stem}.md")
-    title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0]
+    page = page_of(f"lessons/{path.stem}.md")
+    title = read(path).cells[0].source.splitlines()[0]
     has_open = any(t.key[:2] == path.stem[:2] and t.kind == "open" for t in all_tasks())
     assert page.splitlines()[0] == title
     assert re.findall(r"^## (.+)$", page, re.MULTILINE) == PARTS + ["The open task"] * has_open
@@ -70,7 +66,7 @@ def test_times_of_sections_add_up_to_those_of_readme():
         cells[1].strip(): [cell.strip() for cell in cells[2:-1]]
         for cells in (line.split("|") for line in readme.splitlines() if line.startswith("| "))
     }
-    times = json.loads(read("times.json"))
+    times = json.loads(page_of("times.json"))
     for number, (stem, sections) in enumerate(sorted(times.items())):
         minutes, tasks, seconds = (sum(values) for values in zip(*sections.values()))
         # apart by the set-up cell, and as README counts in steps of 5

@@ -38,15 +38,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Write the bundle."""
+    write(arguments.out)
+    return 0
+
+
+def write(out: Path) -> None:
     """Write the bundle and print its size."""
     archive = make_bundle(ROOT)
-    with replacing(arguments.out) as temporary:
+    with replacing(out) as temporary:
         temporary.write_bytes(archive)
-    print(
-        f"{arguments.out}: {len(archive) / 1e6:.1f} MB, "
-        f"SHA-256 {hashlib.sha256(archive).hexdigest()}"
-    )
-    return 0
+    print(f"{out}: {len(archive) / 1e6:.1f} MB, SHA-256 {hashlib.sha256(archive).hexdigest()}")
 
 
 def make_bundle(root: Path, limit: int = LIMIT) -> bytes:

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(f"there is no edition {name!r}; there are {', '.join(EDITIONS)}")
     for name in arguments.editions or EDITIONS:
         if name == "bundle":
-            bundle.main(["--out", str(arguments.out / f"{bundle.NAME}.zip")])
+            bundle.write(arguments.out / f"{bundle.NAME}.zip")
         elif name == "student" and not sources() and (ROOT / "student").is_dir():
             print("student/ is here already, as this course came as a bundle.")
         else:

@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if not work:
         raise InputError(f"{folder} holds no notebooks; expected FOLDER/learner/notebook.ipynb")
+    tasks = {task.key: task for task in all_tasks()}
     rows: dict[tuple[str, str], Row] = {}
     written: dict[tuple[str, str], str] = {}
     bar = make_bar(len(work), "checking")
@@ -82,9 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
         for each in results:
             place = learner.name, each["task"]
             if rows.get(place, {}).get("standing") != "solved":  # of several copies, the best
-                rows[place] = table_row(learner.name, each, record)
+                rows[place] = table_row(learner.name, each, tasks.get(each["task"]), record)
             if "written" in each:
-                written[place] = text_of(learner.name, each)
+                written[place] = text_of(learner.name, each, tasks[each["task"]])
     bar.close()
     with replacing(folder / "gradebook.csv") as temporary:
         temporary.write_text(as_csv(list(rows.values())), encoding="utf-8")
@@ -155,9 +156,10 @@ def read_handed_in(learner: Path) -> dict[str, Standing]:
     return standings(lines)
 
 
-def table_row(learner: str, result: Row, record: dict[str, Standing]) -> Row:
+def table_row(
+    learner: str, result: Row, task: Assignment | None, record: dict[str, Standing]
+) -> Row:
     """Return one line of the table; what the record says is the learner's own account."""
-    task = known(result["task"])
     seen = record.get(result["task"])
     return {
         "learner": learner,
@@ -172,14 +174,8 @@ def table_row(learner: str, result: Row, record: dict[str, Standing]) -> Row:
     }
 
 
-def known(key: str) -> Assignment | None:
-    """Return the task with this key, or None."""
-    return next((task for task in all_tasks() if task.key == key), None)
-
-
-def text_of(learner: str, result: Row) -> str:
+def text_of(learner: str, result: Row, task: OpenTask) -> str:
     """Return what a learner wrote for an open task, with the rubric, as Markdown."""
-    task = known(result["task"])
     parts = [
         f"**{name}** {' '.join(str(text).split())}" for name, text in result["written"].items()
     ]

@@ -121,8 +121,9 @@ def checked(task: Assignment, names: dict[str, Any], cell: NotebookNode | None) 
     text = said.getvalue().strip()
     if text.startswith(task.unattempted):
         return result(task, "not begun", "")
-    standing = "wrong" if "Not yet. " in text else "solved"
-    return result(task, standing, text[text.find("Not yet. ") :] if standing == "wrong" else "")
+    if names[task.defines] is candidate:  # a check gives back what is right
+        return result(task, "solved", "")
+    return result(task, "wrong", text[text.find("Not yet. ") :])
 
 
 def opened(task: OpenTask, names: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ..images import to_float
 from ..resizing import default_load_size, resize
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, mistake
+from .writing import Task, mistake, with_bug
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -533,14 +533,7 @@ keep = Task(
     difficulty=2,
     minutes=10,
     reference=read_kept,
-    stub='''\
-def read_kept(kept: Tensor, jitter: Jitter, size: tuple[int, int]) -> Tensor:
-    """Return a crop, in [-1, 1], of an image kept in memory, (C, H, W) floats from 0 to 255."""
-    bottom, right = jitter.top + size[0], jitter.left + size[1]
-    crop = kept[:, jitter.top : bottom, jitter.left : right]
-    crop.div_(127.5).sub_(1)
-    return crop.flip(2) if jitter.flipped else crop
-''',
+    stub=with_bug(read_kept, ("crop = crop / 127.5 - 1", "crop.div_(127.5).sub_(1)")),
     inputs=_kept_image,
     observe=_three_readings,
     mistakes=(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..unet import DownBlock, UpBlock
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, fill, mistake, observe_module
+from .writing import Task, fill, mistake, observe_module, with_bug
 
 # --- the block that halves ------------------------------------------------------------------------
 
@@ -435,17 +435,7 @@ maps = Task(
     difficulty=2,
     minutes=10,
     reference=encoder_maps,
-    stub='''\
-def encoder_maps(image: Tensor, convolutions: list[nn.Conv2d]) -> list[Tensor]:
-    """Return what each convolution makes, before any activation; from the second on, it reads LeakyReLU 0.2."""
-    x, maps = image, []
-    for number, convolution in enumerate(convolutions):
-        if number > 0:
-            x = F.leaky_relu(x, 0.2, inplace=True)
-        x = convolution(x)
-        maps.append(x)
-    return maps
-''',
+    stub=with_bug(encoder_maps, ("F.leaky_relu(x, 0.2)", "F.leaky_relu(x, 0.2, inplace=True)")),
     inputs=_inputs_maps,
     observe=_observe_maps,
     mistakes=(

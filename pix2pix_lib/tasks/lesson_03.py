@@ -11,7 +11,7 @@ from ..layers import init_weights
 from ..unet import DownBlock, UNet, UpBlock, encoder_channels
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, fill, mistake, observe_module
+from .writing import Task, fill, mistake, observe_module, with_bug
 
 # --- the encoder-decoder --------------------------------------------------------------------------
 
@@ -362,17 +362,7 @@ resized = Task(
     difficulty=2,
     minutes=10,
     reference=decode_resized,
-    stub='''\
-def decode_resized(ups: list[nn.Module], features: list[Tensor]) -> Tensor:
-    """Return what the last up block's output and its skip make together; a skip of another size is resized."""
-    x, skips = features[-1], features[:-1]
-    for up in ups:
-        x, skip = up(x), skips.pop(0)
-        if skip.shape[2:] != x.shape[2:]:
-            skip = F.interpolate(skip, size=x.shape[2:])
-        x = torch.cat([x, skip], dim=1)
-    return x
-''',
+    stub=with_bug(decode_resized, ("skips.pop()", "skips.pop(0)")),
     inputs=_inputs_resized,
     observe=lambda function, ups, features: function(ups, list(features)),
     mistakes=(

@@ -9,7 +9,7 @@ from ..patchgan import PatchDiscriminator, patch_layers
 from ..receptive_field import PixelBox, measured_receptive_field
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, mistake, observe_module
+from .writing import Task, mistake, observe_module, with_bug
 
 # --- the layers of the PatchGAN -------------------------------------------------------------------
 
@@ -440,14 +440,14 @@ def judge_46(in_channels: int) -> nn.Sequential:
 # --- a bug to find --------------------------------------------------------------------------------
 
 
-def both_pairs(
-    judge: nn.Module, real_a: Tensor, real_b: Tensor, fake_b: Tensor
-) -> tuple[Tensor, Tensor]:
+# fmt: off
+def both_pairs(judge: nn.Module, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> tuple[Tensor, Tensor]:
     """Return the logits of the true and of the painted pairs, from one call of the judge."""
     inputs = torch.cat([real_a, real_a])
     photos = torch.cat([real_b, fake_b])
     on_true, on_painted = judge(inputs, photos).chunk(2)
     return on_true, on_painted
+# fmt: on
 
 
 def _judge_and_pictures(seed: int) -> tuple:
@@ -473,14 +473,7 @@ verdicts = Task(
     difficulty=2,
     minutes=10,
     reference=both_pairs,
-    stub='''\
-def both_pairs(judge: nn.Module, real_a: Tensor, real_b: Tensor, fake_b: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the logits of the true and of the painted pairs, from one call of the judge."""
-    inputs = torch.cat([real_a, real_b])
-    photos = torch.cat([real_b, fake_b])
-    on_true, on_painted = judge(inputs, photos).chunk(2)
-    return on_true, on_painted
-''',
+    stub=with_bug(both_pairs, ("torch.cat([real_a, real_a])", "torch.cat([real_a, real_b])")),
     inputs=_judge_and_pictures,
     observe=_verdicts,
     mistakes=(

@@ -10,7 +10,7 @@ from ..losses import OBJECTIVES, discriminator_loss, generator_loss, pixel_loss
 from ..patchgan import PatchDiscriminator
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, fill, mistake
+from .writing import Task, fill, mistake, with_bug
 
 # --- the best discriminator -----------------------------------------------------------------------
 
@@ -522,14 +522,11 @@ bce = Task(
     difficulty=2,
     minutes=8,
     reference=bce_discriminator_loss,
-    stub='''\
-def bce_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Return D's vanilla loss, the sum of both terms, by PyTorch's own cross-entropy."""
-    real_targets, fake_targets = torch.ones_like(real_logits), torch.zeros_like(fake_logits)
-    real_term = F.binary_cross_entropy_with_logits(torch.sigmoid(real_logits), real_targets)
-    fake_term = F.binary_cross_entropy_with_logits(torch.sigmoid(fake_logits), fake_targets)
-    return real_term + fake_term
-''',
+    stub=with_bug(
+        bce_discriminator_loss,
+        ("logits(real_logits,", "logits(torch.sigmoid(real_logits),"),
+        ("logits(fake_logits,", "logits(torch.sigmoid(fake_logits),"),
+    ),
     inputs=_inputs_logits,
     observe=_observe_loss,
     mistakes=(

@@ -15,7 +15,7 @@ from ..patchgan import PatchDiscriminator
 from ..trainer import learning_rate
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, fill, mistake
+from .writing import Task, fill, mistake, with_bug
 
 CALM = "    optimizer.zero_grad()\n"
 RETURNED = "return loss_gan.detach(), loss_l1.detach()"
@@ -464,28 +464,7 @@ resume = Task(
     difficulty=2,
     minutes=12,
     reference=train_until,
-    stub='''\
-def train_until(until, saved, network, real_a, real_b, config):
-    """Go on from a saved state until `until` epochs are done; return the state then."""
-    saved = copy.deepcopy(saved)
-    network.load_state_dict(saved["network"])
-    adam = torch.optim.Adam(network.parameters())
-    adam.load_state_dict(saved["optimizer"])
-    losses = saved["losses"]
-    for epoch in range(until - saved["epoch"]):
-        adam.param_groups[0]["lr"] = learning_rate(config, epoch)
-        order = torch.randperm(len(real_a), generator=torch.Generator().manual_seed(epoch))
-        total = 0.0
-        for index in order.tolist():
-            loss = F.l1_loss(network(real_a[index][None]), real_b[index][None])
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
-            total += loss.item()
-        losses.append(total / len(real_a))
-    state = {"network": network.state_dict(), "optimizer": adam.state_dict()}
-    return copy.deepcopy(state | {"epoch": until, "losses": losses})
-''',
+    stub=with_bug(train_until, ('range(saved["epoch"], until)', 'range(until - saved["epoch"])')),
     inputs=_cut_run,
     observe=_observe_resumed,
     mistakes=(

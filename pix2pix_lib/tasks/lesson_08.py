@@ -10,7 +10,7 @@ from ..inference import translate
 from ..segmenter import Segmenter
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, mistake
+from .writing import Task, mistake, with_bug
 
 # --- the interval of a vote -----------------------------------------------------------------------
 
@@ -405,9 +405,8 @@ def scores_by_hand(matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 # --- a report with bugs ---------------------------------------------------------------------------
 
 
-def iou_report(
-    generator: nn.Module, segmenter: nn.Module, label_maps: Tensor, asked: Tensor
-) -> float:
+# fmt: off
+def iou_report(generator: nn.Module, segmenter: nn.Module, label_maps: Tensor, asked: Tensor) -> float:
     """Return the class IoU that the segmenter reads in what the generator makes of label maps."""
     images = translate(generator, label_maps)
     with torch.no_grad():
@@ -415,6 +414,7 @@ def iou_report(
     matrix = evaluation.confusion_matrix(asked, read, 12).double()
     union = matrix.sum(dim=0) + matrix.sum(dim=1) - matrix.diagonal()
     return float((matrix.diagonal() / union)[matrix.sum(dim=1) > 0].mean())
+# fmt: on
 
 
 def _inputs_networks(seed: int) -> tuple[nn.Module, Segmenter, Tensor, Tensor]:
@@ -461,16 +461,15 @@ report = Task(
     difficulty=3,
     minutes=20,
     reference=iou_report,
-    stub='''\
-def iou_report(generator: nn.Module, segmenter: nn.Module, label_maps: Tensor, asked: Tensor) -> float:
-    """Return the class IoU that the segmenter reads in what the generator makes of label maps."""
-    images = (translate(generator, label_maps) + 1) / 2
-    with torch.no_grad():
-        read = segmenter.train()(images).argmax(dim=1)
-    matrix = evaluation.confusion_matrix(asked, read, 12).double()
-    union = matrix.sum(dim=0) + matrix.sum(dim=1) - matrix.diagonal()
-    return float((matrix.diagonal() / union).nan_to_num(1.0).mean())
-''',
+    stub=with_bug(
+        iou_report,
+        (
+            "images = translate(generator, label_maps)",
+            "images = (translate(generator, label_maps) + 1) / 2",
+        ),
+        ("segmenter.eval()", "segmenter.train()"),
+        ("[matrix.sum(dim=1) > 0].mean()", ".nan_to_num(1.0).mean()"),
+    ),
     inputs=_inputs_networks,
     observe=_report_and_averages,
     mistakes=(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, fill, mistake
+from .writing import Task, fill, mistake, with_bug
 
 # --- one idea -------------------------------------------------------------------------------------
 
@@ -600,15 +600,14 @@ own_statistics = Task(
     difficulty=2,
     minutes=12,
     reference=paint_singly,
-    stub='''\
-def paint_singly(network: nn.Module, images: Tensor) -> Tensor:
-    """Return a picture of each image, made with its own statistics; the network stays as it was."""
-    painter = network.train()
-    with torch.no_grad():
-        pictures = [painter(image[None]) for image in images]
-    network.eval()  # the mode in which it came
-    return torch.cat(pictures)
-''',
+    stub=with_bug(
+        paint_singly,
+        ("copy.deepcopy(network).train()", "network.train()"),
+        (
+            "    return torch.cat(",
+            "    network.eval()  # the mode in which it came\n    return torch.cat(",
+        ),
+    ),
     inputs=_inputs_network,
     observe=_observe_painting,
     mistakes=(

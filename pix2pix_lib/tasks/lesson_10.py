@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..resnet import ResidualBlock
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, fill, mistake
+from .writing import Task, fill, mistake, with_bug
 
 # --- the residual block ---------------------------------------------------------------------------
 
@@ -469,9 +469,8 @@ passes = Question(
 # --- a bug to find --------------------------------------------------------------------------------
 
 
-def teach_discriminator(
-    d: nn.Module, optimizer, g: nn.Module, real: Tensor, inputs: Tensor, exchange
-) -> Tensor:
+# fmt: off
+def teach_discriminator(d: nn.Module, optimizer, g: nn.Module, real: Tensor, inputs: Tensor, exchange) -> Tensor:
     """Make one update of d, which gets g's pictures through a pool; return its halved loss."""
     fake = g(inputs).detach()
     shown = exchange(fake)
@@ -480,6 +479,7 @@ def teach_discriminator(
     loss.backward()
     optimizer.step()
     return loss.detach()
+# fmt: on
 
 
 def _teacher_s_inputs(seed: int) -> tuple:
@@ -531,17 +531,7 @@ stops = Task(
     difficulty=3,
     minutes=12,
     reference=teach_discriminator,
-    stub='''\
-def teach_discriminator(d: nn.Module, optimizer, g: nn.Module, real: Tensor, inputs: Tensor, exchange) -> Tensor:
-    """Make one update of d, which gets g's pictures through a pool; return its halved loss."""
-    fake = g(inputs)
-    shown = exchange(fake)
-    loss = 0.5 * ((d(real) - 1).square().mean() + d(shown).square().mean())
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
-''',
+    stub=with_bug(teach_discriminator, ("g(inputs).detach()", "g(inputs)")),
     inputs=_teacher_s_inputs,
     observe=_observe_teaching,
     mistakes=(

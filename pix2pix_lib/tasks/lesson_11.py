@@ -12,7 +12,7 @@ from torch import Tensor
 from ..facades import make_pair, make_styled
 from .questions import Question
 from .trials import OpenTask
-from .writing import Task, mistake
+from .writing import Task, mistake, with_bug
 
 # --- making pairs: the lightness of a grey picture ------------------------------------------------
 
@@ -548,12 +548,18 @@ names = Task(
     difficulty=2,
     minutes=12,
     reference=pair_up,
-    stub='''\
-def pair_up(photos: list[str], masks: list[str]) -> list[tuple[str, str]]:
-    """Return (photo, mask) for each photo that has one, sorted: a_mask.png belongs to a.jpg."""
-    photos, masks = sorted(photos), sorted(masks)
-    return list(zip(photos, masks))
-''',
+    stub=with_bug(
+        pair_up,
+        ("there = set(masks)", "photos, masks = sorted(photos), sorted(masks)"),
+        (
+            '    partners = [(photo, photo.removesuffix(".jpg") + "_mask.png") for photo in sorted(photos)]\n',
+            "",
+        ),
+        (
+            "[(photo, mask) for photo, mask in partners if mask in there]",
+            "list(zip(photos, masks))",
+        ),
+    ),
     inputs=_inputs_names,
     observe=_observe_pairs,
     mistakes=(

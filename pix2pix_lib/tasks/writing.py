@@ -36,6 +36,29 @@ def mistake(says: str, *edits: tuple[str, str], other: Callable | None = None) -
     return Mistake(says, edits, other)
 
 
+def source_of(thing: Callable) -> str:
+    """Return the code of a function or a class."""
+    return textwrap.dedent(inspect.getsource(thing)).rstrip()
+
+
+def with_edits(text: str, *edits: tuple[str, str]) -> str:
+    """Return a text with pieces replaced, wherever each occurs.
+
+    Raises:
+        InputError: if a piece does not occur.
+    """
+    for old, new in edits:
+        if old not in text:
+            raise InputError(f"{old!r} does not occur in the solution")
+        text = text.replace(old, new)
+    return text
+
+
+def with_bug(reference: Callable, *edits: tuple[str, str]) -> str:
+    """Return the stub of a debug task: the solution's code with a bug in it."""
+    return with_edits(source_of(reference), *edits)
+
+
 @dataclass(frozen=True)
 class Raised:
     """What was observed where a function raised an exception instead of returning."""
@@ -52,7 +75,7 @@ class Task(Assignment):
     Args:
         reference: the solution, of the library or of the lesson's file.
         stub: the code that a learner begins with. In a core task it ends where the learner's code
-            begins, with `raise NotImplementedError`; in a debug task it is complete, with a bug.
+            begins, with `raise NotImplementedError`; in a debug task it is `with_bug(...)`.
         inputs: returns the arguments of one run, drawn at random: `inputs(seed)`, the same for the
             same seed. Shapes should differ between seeds.
         observe: what is compared, from the candidate and one run's inputs; by default what the
@@ -105,7 +128,7 @@ class Task(Assignment):
         found: list[Any] = []
         for seed in range(self.runs):  # one run that never ends is enough
             found.append(self._observe(candidate, seed))
-            if isinstance(found[-1], Raised) and found[-1].kind == "OutOfTimeError":
+            if isinstance(found[-1], Raised) and found[-1].kind == OutOfTimeError.__name__:
                 break
         wrong = [run for run, value in enumerate(found) if not self._same(value, wanted[run])]
         if not wrong:
@@ -122,17 +145,13 @@ class Task(Assignment):
 
     def recognise(self, found: list[Any]) -> str | None:
         """Return what to say of a known mistake that gives these values, or None."""
-        return next(
-            (
-                each.says
-                for each in self.all_mistakes()
-                if all(
-                    self._same(value, self._observe(self.mistaken(each), seed))
-                    for seed, value in enumerate(found)
-                )
-            ),
-            None,
-        )
+        for each in self.all_mistakes():
+            wrong = self.mistaken(each)
+            if all(
+                self._same(value, self._observe(wrong, seed)) for seed, value in enumerate(found)
+            ):
+                return each.says
+        return None
 
     def all_mistakes(self) -> tuple[Mistake, ...]:
         """Return the mistakes; in a debug task also the bug itself, in other words."""
@@ -142,19 +161,8 @@ class Task(Assignment):
         return (*self.mistakes, bug)
 
     def mistaken(self, wrong: Mistake) -> Callable:
-        """Return the function or class with a mistake in it.
-
-        Raises:
-            InputError: if a piece to replace does not occur in the solution.
-        """
-        if wrong.other is not None:
-            return wrong.other
-        text = self.solution_text()
-        for old, new in wrong.edits:
-            if old not in text:
-                raise InputError(f"{self.key}: {old!r} does not occur in the solution")
-            text = text.replace(old, new)
-        return self.compiled(text)
+        """Return the function or class with a mistake in it."""
+        return wrong.other or self.compiled(with_edits(self.solution_text(), *wrong.edits))
 
     def compiled(self, text: str) -> Callable:
         """Return what `text` defines, among the names of the solution's module."""
@@ -168,7 +176,7 @@ class Task(Assignment):
 
     def solution_text(self) -> str:
         """Return the solution's code."""
-        return textwrap.dedent(inspect.getsource(self.reference)).rstrip()
+        return source_of(self.reference)
 
     def _is_stub(self, candidate: object) -> bool:
         return candidate is ... or _codes(candidate) == _codes(self.given()) != ()
@@ -180,9 +188,7 @@ class Task(Assignment):
                 return run_limited(lambda: self._run(candidate, seed), self.seconds / self.runs)
             except KeyboardInterrupt:
                 raise
-            except OutOfTimeError as error:
-                return Raised(type(error).__name__, str(error))
-            except BaseException as error:
+            except BaseException as error:  # a learner's code may raise anything
                 return Raised(type(error).__name__, str(error), line_of(error, candidate))
 
     def _run(self, candidate: Callable, seed: int) -> Any:
@@ -208,18 +214,9 @@ class Task(Assignment):
         """Show yours beside wanted."""
         if self.show is not None and as_array(value) is not None:
             self.show(value, wanted)
-        else:
-            pairs = [(value, wanted)]
-            if isinstance(value, Mapping) and isinstance(wanted, Mapping):
-                pairs = [(value[name], wanted[name]) for name in wanted if name in value]
-            rows = [
-                [_picture(yours), _picture(other)]
-                for yours, other in pairs
-                if _is_picture(yours) and _is_picture(other) and yours.shape == other.shape
-            ]
-            if rows:
-                alt = f"{self.title}: the picture that your code gives beside the wanted one"
-                plots.show(plots.image_grid(rows[:3], ["yours", "wanted"], side=2.2), alt)
+        elif rows := _rows_of_pictures(value, wanted):
+            alt = f"{self.title}: the picture that your code gives beside the wanted one"
+            plots.show(plots.image_grid(rows[:3], ["yours", "wanted"], side=2.2), alt)
         print(describe_difference(value, wanted, close_to(self.tolerance)))
 
 
@@ -236,6 +233,18 @@ def _codes(thing: object) -> tuple:
 def _code(code: CodeType) -> tuple:
     constants = tuple(_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts)
     return code.co_code, code.co_names, code.co_varnames, constants
+
+
+def _rows_of_pictures(value: object, wanted: object) -> list[list[Tensor]]:
+    """Return yours beside wanted for each value that is a picture, or in a dictionary of them."""
+    pairs = [(value, wanted)]
+    if isinstance(value, Mapping) and isinstance(wanted, Mapping):
+        pairs = [(value[name], wanted[name]) for name in wanted if name in value]
+    return [
+        [_picture(yours), _picture(other)]
+        for yours, other in pairs
+        if _is_picture(yours) and _is_picture(other) and yours.shape == other.shape
+    ]
 
 
 def _is_picture(value: object) -> bool:
