@@ -176,7 +176,8 @@ def times_line(minutes: int, tasks: int, seconds: float) -> str:
     """Return what the head of a notebook says of its times."""
     running = f"{max(round(round(seconds), -1), 10):.0f} seconds"
     if seconds > 75:
-        running = f"{round(seconds / 60)} minutes"
+        count = round(seconds / 60)
+        running = f"{count} minute{'s' * (count != 1)}"
     study = f"about {minutes} minutes, and {tasks} for the tasks"
     return f"**Study time** {study}. **Running time** about {running}."
 

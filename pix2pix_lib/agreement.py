@@ -59,6 +59,26 @@ def agrees(answer: object, expected: object, close: Close) -> bool:
         return False
 
 
+def other_kind(answer: object, expected: object) -> tuple[str, str] | None:
+    """Return what an equal value is and what is expected, where code after it could stumble.
+
+    That is where a tensor is expected, and something else or another dtype came; else None.
+    """
+    if isinstance(expected, Tensor):
+        kinds = tuple(
+            f"a tensor of {each.dtype}" if isinstance(each, Tensor) else type(each).__name__
+            for each in (answer, expected)
+        )
+        return None if kinds[0] == kinds[1] else kinds
+    if isinstance(expected, Mapping) and isinstance(answer, Mapping):
+        pairs = [(answer.get(name), each) for name, each in expected.items()]
+    elif isinstance(expected, list | tuple) and isinstance(answer, list | tuple):
+        pairs = list(zip(answer, expected))
+    else:
+        return None
+    return next((kinds for pair in pairs if (kinds := other_kind(*pair))), None)
+
+
 def as_array(value: object) -> np.ndarray | None:
     """Return numbers or truth values as an array, None for anything else or nothing."""
     if isinstance(value, Tensor):

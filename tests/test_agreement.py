@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pix2pix_lib.agreement import agrees, close_to, describe_difference, three_digits
+from pix2pix_lib.agreement import agrees, close_to, describe_difference, other_kind, three_digits
 
 NEAR = close_to(1e-4)
 
@@ -127,3 +127,27 @@ def test_table_begins_with_the_numbers_that_differ_most():
 def test_long_list_of_differences_is_cut():
     told = describe_difference({}, {str(n): n for n in range(50)}, NEAR).splitlines()
     assert len(told) == 7 and told[-1] == "..."
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "kinds"),
+    [
+        (torch.ones(2), torch.zeros(2), None),
+        ([1.0, 2.0], (1.0, 2.0), None),
+        (np.ones(2), [1.0, 1.0], None),
+        (np.ones(2), torch.ones(2), ("ndarray", "a tensor of torch.float32")),
+        (1.0, torch.tensor(1.0), ("float", "a tensor of torch.float32")),
+        (
+            {"loss": torch.ones(1), "image": torch.ones(2).double()},
+            {"loss": torch.ones(1), "image": torch.ones(2)},
+            ("a tensor of torch.float64", "a tensor of torch.float32"),
+        ),
+        (
+            [torch.ones(1), [2.0]],
+            (torch.ones(1), torch.ones(1)),
+            ("list", "a tensor of torch.float32"),
+        ),
+    ],
+)
+def test_types_that_later_code_could_stumble_over_are_told(answer, expected, kinds):
+    assert other_kind(answer, expected) == kinds

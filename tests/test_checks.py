@@ -1,8 +1,11 @@
 """The checks that the notebooks rely on: each must be able to fail."""
 
+import math
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pix2pix_lib import checks, layers
 
@@ -32,14 +35,31 @@ def test_listening_for_shapes_leaves_no_hook_behind():
     assert not network[0]._forward_hooks
 
 
+class AddedUpOtherwise(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        channels = range(self.in_channels)
+        parts = (F.conv2d(x[:, [n]], self.weight[:, [n]]) for n in channels)
+        return sum(parts) + self.bias[:, None, None]
+
+
 def test_equal_modules_agree_and_different_ones_are_refused(capsys):
     torch.manual_seed(0)
     x = torch.randn(1, 3, 8, 8)
     checks.check_same(nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), x)
-    assert capsys.readouterr().out == "hand-built Conv2d = library's Conv2d: True\n"
+    said = "hand-built Conv2d and the library's Conv2d: outputs differ by at most 0\n"
+    assert capsys.readouterr().out == said
+    checks.check_same(nn.Conv2d(3, 4, 3), AddedUpOtherwise(3, 4, 3), x)
+    apart = float(capsys.readouterr().out.split()[-1])
+    assert 0 < apart < 1e-5
     padded = nn.Conv2d(3, 4, 3, padding=1)
     reflected = nn.Conv2d(3, 4, 3, padding=1, padding_mode="reflect")
     with pytest.raises(ValueError, match="outputs differ by up to"):
         checks.check_same(padded, reflected, x)
+    with pytest.raises(ValueError, match=r"shapes \(1, 4, 6, 6\) and \(1, 4, 8, 8\)"):
+        checks.check_same(nn.Conv2d(3, 4, 3), padded, x)
+    nan = nn.Conv2d(3, 4, 3)
+    nn.init.constant_(nan.bias, math.nan)
+    with pytest.raises(ValueError, match="differ by up to nan"):
+        checks.check_same(nan, nn.Conv2d(3, 4, 3), x)
     with pytest.raises(ValueError, match="other weights"):
         checks.check_same(nn.Conv2d(3, 4, 3), nn.Conv2d(3, 5, 3), x)

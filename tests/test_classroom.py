@@ -84,9 +84,9 @@ def test_learner_errs_is_told_takes_a_hint_mends_it_and_goes_on(tmp_path, monkey
             cell.source = wrong["code"]
             learner.run(cell)
             said = learner.run(check)
-            assert said.startswith("Not yet. ") and wrong["says"] in said.splitlines()[0]
+            assert said.startswith("Not yet. ") and wrong["says"] in " ".join(said.split())
             assert f"{task.name}.hint()" in said and ".solution()" not in said
-            assert learner.type(f"{task.name}.hint()").startswith(task.hints[0])
+            assert " ".join(learner.type(f"{task.name}.hint()").split()).startswith(task.hints[0])
             learner.run(cell)
             assert f"{task.name}.solution()" in learner.run(check)  # after two attempts
             cell.source = answers[name, "right"]["code"]
@@ -276,13 +276,23 @@ def test_cell_of_a_spreadsheet_is_no_formula(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("make", "message"),
     [(lambda folder: None, "no such folder; give the one that holds the learners'"),
-     (lambda folder: folder.mkdir(), "holds no notebooks; expected FOLDER/learner/notebook.ipynb")],
+     (lambda folder: folder.mkdir(), "holds no notebooks; expected FOLDER/learner/notebook.ipynb"),
+     (lambda folder: hand_in(folder, HEAD, name="gil.ipynb"), "a folder with its learner's name"),
+     (lambda folder: (hand_in(folder / "hal", HEAD), (folder / "ida.zip").touch()),
+      "unpack a zip into one")],
 )  # fmt: skip
 def test_folder_without_work_is_refused_in_one_line(make, message, tmp_path, capsys):
     make(tmp_path / "class")
     assert gradebook.main([str(tmp_path / "class")]) == 2
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_learner_without_notebooks_is_named(tmp_path, capsys):
+    hand_in(tmp_path / "ida", HEAD, "x = 1")
+    (tmp_path / "jim").mkdir()
+    assert gradebook.main([str(tmp_path)]) == 0
+    assert "No notebooks in: jim\n" in capsys.readouterr().out
 
 
 def test_gradebook_runs_from_another_folder(tmp_path):

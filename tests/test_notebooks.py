@@ -162,6 +162,12 @@ def test_first_notebook_links_to_all_others():
 
 
 @each_notebook
+def test_no_sentence_is_broken_off_into_a_list(path):
+    """A line of a paragraph that begins with a number and a point becomes an item of a list."""
+    assert re.findall(r"^(?!\d+\.)\S.*[^:\n]\n *\d+[.)] .*", markdown(path), re.MULTILINE) == []
+
+
+@each_notebook
 def test_cells_are_short_and_explained(path):
     lengths = [len(lines_of(cell)) for cell in code_cells(path)[1:]]
     assert statistics.median(lengths) <= 8

@@ -18,7 +18,7 @@ import torch
 from cells import read, without_docstrings
 
 from pix2pix_lib.agreement import agrees, three_digits
-from pix2pix_lib.tasks import all_tasks
+from pix2pix_lib.tasks import all_tasks, writing
 from pix2pix_lib.tasks.questions import Question
 from pix2pix_lib.tasks.trials import OpenTask
 from pix2pix_lib.tasks.writing import Task
@@ -58,6 +58,10 @@ def rewritten(thing):
     return lambda *inputs, **options: thing(*inputs, **options)
 
 
+def unwrapped(text):
+    return " ".join(text.split())
+
+
 def by_key(tasks):
     return pytest.mark.parametrize("task", tasks, ids=lambda task: task.key)
 
@@ -80,7 +84,9 @@ def test_every_mistake_is_refused_and_named(task, capsys):
     for wrong in task.all_mistakes():
         assert task.check(rewritten(task.mistaken(wrong))) is task.reference
         out = capsys.readouterr().out
-        assert out.startswith(f"Not yet. {wrong.says}"), f"{wrong.says!r} was told as: {out}"
+        assert unwrapped(out).startswith(f"Not yet. {unwrapped(wrong.says)}"), (
+            f"{wrong.says!r} was told as: {out}"
+        )
 
 
 @by_key(QUESTIONS)
@@ -90,21 +96,53 @@ def test_every_typical_wrong_value_is_refused_and_named(task, capsys):
         assert agrees(
             task.check(value() if callable(value) else value), task.expected(), three_digits
         )
-        assert capsys.readouterr().out.startswith(f"Not yet. {says}")
+        out = unwrapped(capsys.readouterr().out)
+        assert out.startswith(f"Not yet. {unwrapped(says)}")
 
 
 @pytest.mark.parametrize(("task", "entry"), planted("wrong"))
 def test_planted_mistake_is_named_rightly(task, entry, capsys):
     task.check(handed_in(task, entry["code"]))
-    out = capsys.readouterr().out
-    said = next(line for line in out.splitlines() if line)
-    assert said.startswith("Not yet. ") and entry["says"] in said, out
+    said = unwrapped(capsys.readouterr().out)
+    assert said.startswith("Not yet. ") and unwrapped(entry["says"]) in said
 
 
 @pytest.mark.parametrize(("task", "entry"), planted("right"))
 def test_planted_right_answer_passes_however_it_is_written(task, entry, capsys):
     answer = handed_in(task, entry["code"])
-    assert task.check(answer) is answer, capsys.readouterr().out
+    returned, out = task.check(answer), capsys.readouterr().out
+    assert out and "Not yet" not in out, out
+    if "where the lesson later needs" in out:
+        assert returned is task.reference  # right, but of a type that later cells cannot use
+    else:
+        assert returned is answer, out
+
+
+def test_long_sentences_are_broken_between_words(capsys):
+    task = TASKS["06.d_step"]
+    mistaken = task.mistaken(max(task.mistakes, key=lambda each: len(each.says)))
+    task.check(rewritten(mistaken))
+    task.hint(1)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100 and lines[0].startswith("Not yet. ")
+
+
+@pytest.mark.parametrize(
+    ("change", "drawn"), [(lambda values: values + 1e-3, False), (lambda values: -values, True)]
+)
+def test_pictures_are_drawn_where_one_sees_the_difference(change, drawn, monkeypatch, capsys):
+    shown = []
+    monkeypatch.setattr(writing.plots, "show", lambda figure, alt: shown.append(alt))
+    task = TASKS["03.any_size"]
+    task.check(lambda *inputs: change(task.reference(*inputs)))
+    assert bool(shown) == drawn and "numbers differ" in capsys.readouterr().out
+
+
+def test_observation_of_a_mistake_alone_is_not_laid_beside_the_wanted_one(capsys):
+    entry = next(p.values[1] for p in planted("wrong") if "np.random" in p.values[1]["code"])
+    TASKS["01.draw"].check(handed_in(TASKS["01.draw"], entry["code"]))
+    out = capsys.readouterr().out
+    assert out.startswith("Not yet. The same torch seed") and "missing from yours" not in out
 
 
 @by_key(WRITTEN + QUESTIONS)

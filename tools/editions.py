@@ -114,7 +114,7 @@ def instructor(notebook: NotebookNode, stem: str) -> NotebookNode:
             cells.append(note(f"top-{stem[:2]}", *(titled(notes, part) for part in TOP)))
         elif heading:
             said = with_class.get(heading[1])
-            plan = f"With the class: {said.rstrip('.')}." if said else ""
+            plan = f"With the class: {said}{'' if said[-1] in '.?' else '.'}" if said else ""
             cells.append(note(f"time-{cell.id}", spent(times, heading[1]), plan))
         elif (call := checks(cell)) and call[2] != "judge":
             cells.append(note(f"task-{cell.id}", told(tasks[call[1]])))
@@ -141,9 +141,9 @@ def spent(times: dict[str, list[float]], heading: str) -> str:
     """Return the measured times of a section."""
     minutes, tasks, seconds = times.get(heading, (0, 0, 0))
     work = f", {tasks:.0f} for its tasks" if tasks else ""
-    runs = f"in {seconds:.0f} s" if seconds >= 1 else "in less than a second"
+    runs = f"; its cells run in {seconds:.0f} s" if seconds >= 1 else ""
     study = f"About {minutes:.0f} minutes" if minutes >= 1.5 else "A minute"
-    return f"{study} to study{work}; its cells run {runs}."
+    return f"{study} to study{work}{runs}."
 
 
 def told(task: Assignment) -> str:

@@ -64,9 +64,15 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.folder
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the one that holds the learners'")
+    learners = [each for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
+    for each in learners:
+        if each.suffix in (".ipynb", ".zip"):
+            told = "put a notebook into a folder with its learner's name, and unpack a zip into one"
+            raise InputError(f"{each}: expected one folder for each learner; {told}")
+    learners = [each for each in learners if each.is_dir()]
     work = [
         (learner, path)
-        for learner in sorted(each for each in folder.iterdir() if each.is_dir())
+        for learner in learners
         for path in sorted(learner.rglob("*.ipynb"))
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
@@ -92,6 +98,9 @@ def run(arguments: argparse.Namespace) -> int:
     with replacing(folder / "open_tasks.md") as temporary:
         temporary.write_text("\n".join(["# Open tasks\n", *written.values()]), encoding="utf-8")
     print(sums(list(rows.values())))
+    handed_in = {learner for learner, _ in work}
+    if missing := [each.name for each in learners if each not in handed_in]:
+        print(f"No notebooks in: {', '.join(missing)}")
     print(f"All of it is in {folder / 'gradebook.csv'}; open tasks, to read: {len(written)}.")
     return 0
 

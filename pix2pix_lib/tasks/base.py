@@ -1,6 +1,7 @@
 """What all kinds of tasks have in common."""
 
 import inspect
+import textwrap
 import traceback
 from collections.abc import Callable
 
@@ -46,7 +47,7 @@ class Assignment:
             print("Write something first and run its check: hints come after an attempt.")
             return
         add_event(self.key, f"hint {number}")
-        print(self.hints[number - 1])
+        print(wrapped(self.hints[number - 1]))
         if number == 1:
             print(f"One more, if you need it: {self.name}.hint(2)")
 
@@ -62,7 +63,7 @@ class Assignment:
     def _fail(self, says: str, show: Callable[[], None] | None = None) -> None:
         """Record a wrong attempt, say what is wrong, show it, and say where help is."""
         add_event(self.key, "wrong")
-        print(f"Not yet. {says}")
+        print(wrapped(f"Not yet. {says}"))
         if show is not None:
             show()
         standing = read_record().get(self.key)
@@ -71,6 +72,14 @@ class Assignment:
             f"A hint: {self.name}.hint()"
             + (f"; the solution: {self.name}.solution()" if twice else "")
         )
+
+
+def wrapped(text: str) -> str:
+    """Return a text with lines of at most 100 characters: a browser would break within words."""
+    return "\n".join(
+        textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
 
 
 def line_of(error: BaseException, candidate: object) -> str:

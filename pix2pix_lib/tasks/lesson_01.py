@@ -206,7 +206,7 @@ def draw_jitter(load_size: tuple[int, int], size: tuple[int, int], flip: bool = 
             (" - size[1] + 1", ""),
         ),
         mistake(
-            "`top` and `left` are tensors; a `Jitter` holds whole numbers of Python.",
+            "`top` and `left` are tensors; a `Jitter` holds plain Python ints.",
             (
                 "int(torch.randint(load_size[0] - size[0] + 1, ()))",
                 "torch.randint(load_size[0] - size[0] + 1, ())",
@@ -610,7 +610,8 @@ def measure(condition: str, seed: int) -> float:
     example_verdict="""\
 verdict, because = "refuted", (
     "Windows differ more. That may come from fine detail, such as frames and reflections that lie elsewhere in each "
-    "photo, and not from colour; comparing the mean colour of all windows of a photo would tell the two apart."
+    "photo, and not from colour; comparing the mean colour of all windows of a photo would tell the two apart. I have "
+    "not measured that."
 )
 """,
     hints=(

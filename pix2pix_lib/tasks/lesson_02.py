@@ -518,7 +518,7 @@ deviation = Question(
     ),
     hints=(
         "Variances of independent products add up: how many products, each with which mean square?",
-        "Solve 4 * 4 * 128 * std**2 * (1 + 0.2**2) / 2 = 1 for std.",
+        "Solve `4 * 4 * 128 * std**2 * (1 + 0.2**2) / 2 = 1` for `std`.",
     ),
 )
 
@@ -577,8 +577,9 @@ def measure(condition: str, seed: int) -> float:
 ''',
     example_verdict="""\
 verdict, because = "supported", (
-    "The pattern fell in every seed. But perhaps it falls whatever the target is: the photos need not be the cause. "
-    "Training on photos that carry a checkerboard would tell, and a network with many layers may behave otherwise."
+    "The pattern fell in every seed. These runs do not show that the photos are the cause: it may fall whatever the "
+    "target is. To tell the two apart I would train on photos that carry a checkerboard. I have not done so, nor have "
+    "I looked at a network with many layers."
 )""",
     hints=(
         "Halve the photos with F.avg_pool2d and let the layer double them again; about 200 steps are enough.",

@@ -501,8 +501,9 @@ def measure(condition: str, seed: int) -> float:
 """,
     example_verdict="""\
 verdict, because = "supported", (
-    "With skips nearly all of the change stays near; without them it spreads over the image. But in evaluation mode "
-    "the small first weights let the deep blocks fade, so little but skip 1 is left. Training mode would tell."
+    "With skips nearly all of the change stays near; without them its share is close to that of an even spread. But "
+    "perhaps it stays near only because the small first weights let the deep blocks fade in evaluation mode. To tell "
+    "the two apart I would measure in training mode, where the norms rescale. I have not done so."
 )""",
     hints=(
         "Feed both images to one network in evaluation mode. How much of all the change lies near the changed pixels?",

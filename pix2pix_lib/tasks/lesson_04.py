@@ -133,7 +133,7 @@ def chain_field(layers: list[tuple[int, int, int]]) -> tuple[int, int, int]:
             ("(kernel - 1)", "kernel"),
         ),
         mistake(
-            "The padding is counted in pixels of the picture; it is so many values of the layer's own input.",
+            "The padding is counted in pixels of the picture; it counts values of the layer's own input.",
             ("padding * jump", "padding"),
         ),
         mistake(
@@ -558,8 +558,8 @@ def measure(condition: str, seed: int) -> float:
 ''',
     example_verdict="""\
 verdict, because = "supported", (
-    "Along the borders a moved photo has the wrong colours for its map. But the judge with the map has more weights, "
-    "too: one that is taught beside another facade's map has as many, and would tell the two explanations apart.")
+    "Perhaps because a moved photo has the wrong colours along the borders of its map. But the judge with the map has "
+    "more weights, too. I did not test that; a judge taught beside another facade's map, with as many, would do so.")
 """,
     hints=(
         "Choose one thing that a condition changes: the field (`layers`), the label map (`sees_map`), or the lie.",

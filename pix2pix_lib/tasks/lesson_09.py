@@ -339,7 +339,7 @@ def batch_norm(x: Tensor, mean: Tensor, variance: Tensor, training: bool, moment
         ),
     ),
     hints=(
-        "Treat the two modes apart. In training the result comes from `standardise`, and the averages move a little "
+        "Treat the two modes separately. In training the result comes from `standardise`, and the averages move a little "
         "towards this batch. In evaluation nothing moves.",
         "New average: `(1 - momentum) * old + momentum * new`, with `x.var((0, 2, 3))` for the variance. In "
         "evaluation, `mean[:, None, None]` lines up with (N, C, H, W).",
@@ -667,7 +667,7 @@ def measure(condition: str, seed: int) -> float:
     raise NotImplementedError  # paint it as it is and disturbed, and compare the two
 ''',
     example='''\
-hypothesis = "Running averages do not depend on the input, so they stand a faint label map better than its own ones."
+hypothesis = "Running averages do not depend on the input, so they cope better with a faint label map."
 expect = ("averages", "<", "own statistics")
 
 

@@ -94,7 +94,14 @@ class ResidualBlock(nn.Module):
             ("kernel_size=3", "kernel_size=3, padding=1"),
         ),
         mistake(
-            "What is added has lost rows and columns: without a border, a 3x3 convolution takes away two of each.",
+            "Your convolutions mirror the border by themselves. Make it a layer of its own before each of them: the "
+            "weights are named after the places of the layers.",
+            (f"            {_PAD},\n", ""),
+            ("kernel_size=3", "kernel_size=3, padding=1, padding_mode='reflect'"),
+        ),
+        mistake(
+            "What is added has another height and width than x. A 3x3 convolution takes away two rows and two columns; "
+            "the border before it must make up for them.",
             (_PAD, "nn.Identity()"),
         ),
         mistake(
@@ -103,6 +110,11 @@ class ResidualBlock(nn.Module):
             ("        )\n\n", f"            {_DROPOUT}        )\n\n"),
         ),
         mistake("The dropout is missing.", (f"            {_DROPOUT}", "")),
+        mistake(
+            "With a probability of 0 your block has no dropout layer, so what follows has other places, and its weights "
+            "other names. Keep the layer: at 0 it drops nothing.",
+            (_DROPOUT, "*([nn.Dropout(dropout)] if dropout else []),\n"),
+        ),
         mistake(
             "The ReLU is missing: without it the two convolutions are little more than one.",
             ("            nn.ReLU(),\n", ""),
@@ -185,7 +197,7 @@ def _observe_losses(function: object, g_ab: nn.Module, g_ba: nn.Module, *others:
 def _gradient(loss: object, network: nn.Module) -> object:
     """Return how large the gradient of a loss is in a network, on average."""
     if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
-        return "none: the loss is no tensor that knows where it comes from"
+        return "none"
     slopes = torch.autograd.grad(
         loss, [*network.parameters()], retain_graph=True, allow_unused=True
     )
@@ -232,7 +244,18 @@ def losses_of_generators(
             (_BACK_B, "mean_abs(fake_a, real_b)"),
         ),
         mistake(
-            "Your identity loss asks each generator to do nothing: only what is in its *target's* domain stays as it is.",
+            "You compare fake_a with real_a: they show different buildings. The cycle of a ends where it began, in rec_a.",
+            (_BACK_A, "mean_abs(fake_a, real_a)"),
+            (_BACK_B, "mean_abs(fake_b, real_b)"),
+        ),
+        mistake(
+            "The two cycle losses have changed places: cycle_a begins with a picture of a.",
+            (_BACK_A, "BACK"),
+            (_BACK_B, _BACK_A),
+            ("BACK", _BACK_B),
+        ),
+        mistake(
+            "Your identity loss asks each generator to do nothing: only what is in its target domain stays as it is.",
             (_KEEP_A, "mean_abs(g_ab(real_a), real_a)"),
             (_KEEP_B, "mean_abs(g_ba(real_b), real_b)"),
         ),
@@ -282,7 +305,8 @@ def losses_of_generators(
             ("d_b(fake_b)", "d_b(fake_b.detach())"),
         ),
         mistake(
-            "The values are right, but they are plain numbers: nothing can be learned from them.",
+            "The values are right, but no gradient can flow from them: they are plain numbers, detached or made under "
+            "`no_grad`.",
             other=lambda *arguments: {
                 name: loss.item() for name, loss in losses_of_generators(*arguments).items()
             },
@@ -317,30 +341,33 @@ def exchange_by_hand(pool: list[Tensor], image: Tensor, size: int) -> Tensor:
 
 
 def _size_and_shape(seed: int) -> tuple:
-    return 3 + seed, (1 + seed % 3, 2, 2 + seed % 2), 300
+    return 3 + seed, (1 + seed % 3, 2, 2 + seed % 2), 600
 
 
 def _observe_pool(function: object, size: int, shape: tuple, steps: int) -> object:
     """Return what a pool does with numbered pictures, whichever random numbers it draws."""
-    pool: list[Tensor] = []
-    filling, full, places = [], Counter(), Counter()
-    for number in range(steps):
-        before = _numbers(pool)
-        shown = function(pool, torch.full(shape, float(number)), size)
-        if not isinstance(shown, Tensor) or shown.shape != shape:
-            return shown
-        shown, after = _numbers([shown])[0], _numbers(pool)
-        if number < size:
-            filling.append(shown == number)
-            continue
-        full[_what_happened(number, shown, before, after)] += 1
-        if shown in before:
-            places[before.index(shown)] += 1
+    filling, full, places, most = [], Counter(), Counter(), 0
+    for numbers in [range(size)] * 20 + [range(steps)]:  # many that only fill, and a long one
+        pool: list[Tensor] = []
+        for number in numbers:
+            before = _numbers(pool)
+            shown = function(pool, torch.full(shape, float(number)), size)
+            if not isinstance(shown, Tensor) or shown.shape != shape:
+                return shown
+            shown, after = _numbers([shown])[0], _numbers(pool)
+            most = max(most, len(pool))
+            if number < size:
+                filling.append(shown == number)
+                continue
+            full[_what_happened(number, shown, before, after)] += 1
+            if shown in before:
+                places[before.index(shown)] += 1
+    shares = {what: count / (steps - size) for what, count in full.items()}
     return {
         "while the pool fills, D gets": "the new picture" if all(filling) else "sometimes another",
-        "pictures in the pool at the end": len(pool),
+        "pictures in the pool at most": most,
         "how often, once it is full": {
-            what: _quarters(count / (steps - size)) for what, count in full.items()
+            what: _in_words(share) for what, share in shares.items() if share > 0.1
         },
         "places in the pool from which D gets pictures": len(places),
     }
@@ -362,9 +389,9 @@ def _what_happened(number: int, shown: int, before: list[int], after: list[int])
     return f"D gets {who}, the new one {kept}, {gone}"
 
 
-def _quarters(share: float) -> str:
-    """Return a share in words that chance does not change."""
-    words = {0.15: "hardly ever", 0.35: "about 1/4", 0.65: "about 1/2", 0.85: "about 3/4"}
+def _in_words(share: float) -> str:
+    """Return a share in words that chance does not change: of 600 coins, 0.1 is five standard deviations."""
+    words = {0.4: "too seldom for 1/2", 0.6: "about 1/2", 0.9: "too often for 1/2"}
     return next((word for limit, word in words.items() if share < limit), "nearly always")
 
 
@@ -407,7 +434,7 @@ def exchange_by_hand(pool: list[Tensor], image: Tensor, size: int) -> Tensor:
             ("randint(size, ())", "randint(size - 1, ())"),
         ),
         mistake(
-            "It is always the first picture of the list that D gets. It should be a random one.",
+            "The older picture always comes from the same place of the list. It should be a random one.",
             ("int(torch.randint(size, ()))", "0"),
         ),
         mistake(
@@ -422,7 +449,7 @@ def exchange_by_hand(pool: list[Tensor], image: Tensor, size: int) -> Tensor:
             ("pool.append(image)", "pool = [*pool, image]"),
         ),
         mistake(
-            "Your pool grows for ever: the new picture must take the *place* of the older one.",
+            "Your pool grows for ever: the new picture must take the place of the older one.",
             (_EXCHANGED, "older = pool[place]\n    pool.append(image)"),
         ),
         mistake(
@@ -449,7 +476,7 @@ passes = Question(
         (2, "Those are the two translations. What of the ways back, and of the identity loss?"),
         (
             4,
-            "One of three is missing: translations, ways back, identity loss. Each runs both generators.",
+            "Some are missing. Go through the objective of section 5 term by term: what does each need?",
         ),
         (3, "That is for one of the generators. Count both."),
         (
@@ -517,6 +544,7 @@ def _observe_teaching(
         "does D's step leave gradients in G?": "yes"
         if any(each.abs().max() > 0 for each in left)
         else "no",
+        "is G still in training mode?": "yes" if g.training else "no",
         "can G still learn?": "yes" if all(each.requires_grad for each in g.parameters()) else "no",
     }
 
@@ -553,7 +581,8 @@ stops = Task(
             ("d(shown).square()", "d(shown).detach().square()"),
         ),
         mistake(
-            "It no longer stops, because D's own computation lies inside `no_grad`, too: D learns from real pictures only.",
+            "It no longer stops, because what D says of generated pictures is cut off, too (`no_grad` or `detach`): D learns "
+            "from real pictures only.",
             (_FAKE, ""),
             (
                 "    shown = exchange(fake)\n",
@@ -564,6 +593,16 @@ stops = Task(
         mistake(
             "It no longer stops, because no picture goes through the pool any more.",
             ("exchange(fake)", "fake"),
+        ),
+        mistake(
+            "It no longer stops, because no picture goes through the pool. And D's step still goes back through G.",
+            (_FAKE, _GIVEN),
+            ("exchange(fake)", "fake"),
+        ),
+        mistake(
+            "It no longer stops, but your step leaves G in `eval` mode: from now on G trains without dropout, and its "
+            "batch norm does not look at the batch.",
+            (_FAKE, "    fake = g.eval()(inputs).detach()\n"),
         ),
         mistake(
             "It no longer stops, because G is frozen, and stays so: from now on G cannot learn.",
@@ -614,8 +653,8 @@ verdict, because = "supported", (
     hints=(
         "Choose one setting that a condition changes: `lambda_identity`, `cycle`, `lambda_cycle`, `skips`, `pool_size`. "
         "Then choose a number that would come out differently if you were wrong.",
-        "`alike(nights, small_days)` is large for any facade, as with the segmenter in section 2: subtract what you get "
-        "for the days of *other* buildings, `small_days.roll(1, 0)`.",
+        "All facades are somewhat alike, so `alike(nights, small_days)` need not be 0 for a wrong building. As with the "
+        "segmenter in section 2, subtract what you get for other buildings: `small_days.roll(1, 0)`.",
     ),
     rubric=(
         "Is likeness to the right building compared with likeness to another one?",

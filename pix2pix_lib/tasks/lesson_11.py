@@ -693,8 +693,8 @@ verdict, because = "supported", (
     "train G on moved photos with L1 and with L2 and compare their edges."
 )""",
     rubric=(
-        "Are the same photos used in both conditions, so that only one thing differs?",
-        "Is a sharp picture told from a noisy one, by looking at it or by a second measure?",
+        "Are the same photos used in both conditions?",
+        "Does a look at the pictures, or a second measure, tell sharp from noisy?",
     ),
     hints=(
         "Many photos of one label map, each moved by its own shift: L1's best picture is their median, L2's their "

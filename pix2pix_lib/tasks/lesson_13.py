@@ -25,7 +25,12 @@ bytes_of_a_cyclegan = Question(
         (2 * 4 * CYCLEGAN, "Your factor is 2. It is 2 (n - 1) / n, which is a little less."),
         (
             15 * 4 * CYCLEGAN,
-            "That is what one process would receive if it collected the gradients of all others.",
+            "That is 8 times too much: are those bits? (One process that collected the gradients of all others would "
+            "receive as many bytes.)",
+        ),
+        (
+            4 * CYCLEGAN,
+            "That is the size of the gradients. How often does a process send its numbers in a ring?",
         ),
         (2 * 15 * 4 * CYCLEGAN, "A message is one part of n: divide by the number of processes."),
         (
@@ -49,7 +54,7 @@ def equal_shares(pairs: int, ranks: int) -> list[list[int]]:
 
 
 def _inputs_shares(seed: int) -> tuple[int, int]:
-    return ((5, 2), (6, 3), (23, 4), (7, 4), (29, 8), (3, 5))[seed]
+    return ((5, 2), (9, 3), (23, 4), (7, 4), (25, 8), (2, 5))[seed]
 
 
 shares = Task(
@@ -78,6 +83,15 @@ def equal_shares(pairs: int, ranks: int) -> list[list[int]]:
         mistake(
             "You deal the pairs out like cards. Each rank takes a consecutive stretch, so that it opens few shards.",
             ("range(rank * length, (rank + 1) * length)", "range(rank, ranks * length, ranks)"),
+        ),
+        mistake(
+            "You deal the pairs out like cards, and some ranks get one fewer. Each rank takes a consecutive stretch, and "
+            "all are equally long.",
+            ("range(rank * length, (rank + 1) * length)", "range(rank, pairs, ranks)"),
+        ),
+        mistake(
+            "The length must be rounded up, not to the nearest whole number.",
+            ("math.ceil(pairs / ranks)", "int(pairs / ranks + 0.5)"),
         ),
         mistake(
             "The last ranks get fewer pairs, and the others would wait for them for ever: fill up with the first pairs.",
@@ -149,6 +163,14 @@ connection = Question(
         (
             _GIGABITS / 4 / (0.020 / 0.9 - 0.020),
             "You send numbers of 1 byte each; a float32 has 4.",
+        ),
+        (
+            _GIGABITS / 7 * 4 / (0.020 / 0.9 - 0.020),
+            "You send each number once. In a ring a process sends 2 (n - 1) / n times its numbers.",
+        ),
+        (
+            _GIGABITS * 1e9 / (0.020 / 0.9 - 0.020),
+            "Your number is in bit/s. A Gbit is a billion bits.",
         ),
         (_GIGABITS * 0.9 / 0.1 / 0.020 / 1000, "Your number is in Tbit/s: a thousand Gbit/s."),
     ),

@@ -118,6 +118,16 @@ def _observe_exchange(function, images: torch.Tensor):
     return {"the pictures returned": result, "the pictures that were given, afterwards": images}
 
 
+def _red_lost_in_place(images: torch.Tensor) -> torch.Tensor:
+    images[:, 0], images[:, 2] = images[:, 2], images[:, 0]
+    return images
+
+
+def _blue_lost_in_place(images: torch.Tensor) -> torch.Tensor:
+    images[:, 2], images[:, 0] = images[:, 0], images[:, 2]
+    return images
+
+
 _EXCHANGED = "images[:, [2, 1, 0]]"
 exchange = Task(
     key="14.exchange",
@@ -186,6 +196,20 @@ def red_for_blue(images: torch.Tensor) -> torch.Tensor:
         mistake(
             "The result is right, but you also change the pictures that you were given. Make a new tensor.",
             (_EXCHANGED, "images.copy_(images[:, [2, 1, 0]])"),
+        ),
+        mistake(
+            "You write into the pictures that you were given. So red is overwritten before blue takes its values. Make "
+            "a new tensor.",
+            other=_red_lost_in_place,
+        ),
+        mistake(
+            "You write into the pictures that you were given. So blue is overwritten before red takes its values. Make "
+            "a new tensor.",
+            other=_blue_lost_in_place,
+        ),
+        mistake(
+            "You put the channels into a new first dimension. They belong in dimension 1.",
+            (_EXCHANGED, "torch.stack([images[:, 2], images[:, 1], images[:, 0]])"),
         ),
         mistake("Green is lost: keep it as it is.", (_EXCHANGED, "images[:, [2, 0]]")),
     ),

@@ -25,11 +25,13 @@ def _inputs_photos(seed: int) -> tuple[Tensor]:
 def _distance(candidate: object, photos: Tensor) -> object:
     """Return the shape of a single picture and its mean L1 to the photos: several pictures may have the smallest."""
     single = candidate(photos)
-    if isinstance(single, tuple | list | dict):  # torch's pair of values and indices
+    if single is None or isinstance(single, tuple | list | dict):  # torch gives a pair
         return single
     single = torch.as_tensor(single, dtype=torch.float32)
-    distance = float((single - photos).abs().mean()) if single.shape == photos.shape[1:] else None
-    return {"shape": list(single.shape), "mean L1 to the photos": distance}
+    if single.shape != photos.shape[1:]:
+        return {"shape": str(tuple(single.shape)), "mean L1 to the photos": "not measured"}
+    distance = float((single - photos).abs().mean())
+    return {"shape": str(tuple(single.shape)), "mean L1 to the photos": distance}
 
 
 def _nearest_photo(photos: Tensor) -> Tensor:
@@ -85,6 +87,15 @@ def best_constant(photos: Tensor) -> Tensor:
             ("dim=0", "dim=1"),
         ),
         mistake(
+            "That is one number for all photos and pixels. Each pixel may have a value of its own: tell torch the "
+            "dimension of the photos, 0.",
+            ("photos.median(dim=0).values", "photos.median()"),
+        ),
+        mistake(
+            "Your picture has the shape (1, 3, H, W): the dimension of the photos should be gone.",
+            ("median(dim=0)", "median(dim=0, keepdim=True)"),
+        ),
+        mistake(
             "That is one of the indices, not a value: a median over a dimension gives both.",
             (".values", ".indices"),
         ),
@@ -104,33 +115,42 @@ tiles = Question(
     title="how many tiles?",
     difficulty=1,
     minutes=5,
-    expected=lambda: len(tile_starts(1024, 256, 64)) * len(tile_starts(640, 256, 64)),
+    expected=lambda: len(tile_starts(1100, 256, 64)) * len(tile_starts(640, 256, 64)),
     wrong=(
         (
-            12,
-            "That many tiles would do if they only touched. They overlap, so each further tile adds less than 256.",
+            15,
+            "That many leave a strip at the right uncovered. Do your tiles only touch, or have you rounded a number down?",
         ),
         (
             24,
             "You divide each whole side by the step. The first tile covers 256 pixels; only the others add a step.",
         ),
         (
-            8,
-            "Either you add across and down, which are multiplied, or you leave out the first tile of each side.",
+            9,
+            "You add the numbers across and down. Every row has all the tiles across: multiply.",
         ),
         (
             10,
+            "You leave out the first tile of each side.",
+        ),
+        (
+            11,
             "You divide areas. A tile at the border is used in part only, and the overlaps are painted twice.",
         ),
         (
-            28,
+            20,
+            "You divide areas. Count the tiles across and down, each rounded up.",
+        ),
+        (
+            32,
             "You take the overlap off at both sides. Two neighbours share *one* strip of 64 pixels.",
         ),
     ),
-    answer="answer_1 = (1 + (1024 - 256) // 192) * (1 + (640 - 256) // 192)  # 5 across, 3 down",
+    answer="answer_1 = 6 * 3  # across: 256 + 5 * 192 = 1216 covers 1100; down: 256 + 2 * 192 = 640",
     hints=(
         "Count across and down on their own. How many pixels does the first tile cover, and how many does each further "
         "one add?",
-        "The first tile covers 256 pixels, each further one adds 256 - 64. Across: 256 + 4 * 192 = 1024.",
+        "The first tile covers 256 pixels, each further one adds 256 - 64 at most. Down: 256 + 2 * 192 = 640. Across, a "
+        "strip that is left needs a tile of its own.",
     ),
 )

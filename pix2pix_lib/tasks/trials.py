@@ -82,6 +82,8 @@ class OpenTask(Assignment):
         try:
             problem = self._problem(hypothesis, expect)
             values = {} if problem else self._measured(expect, measure)
+        except NotImplementedError:
+            problem = "`raise NotImplementedError` still stands in `measure`; remove that line."
         except (OutOfTimeError, Exception) as error:
             problem = f"Your measurement raised {type(error).__name__}: {error}"
             problem += line_of(error, measure)

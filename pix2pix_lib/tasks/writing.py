@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from .. import plots
-from ..agreement import agrees, as_array, close_to, describe_difference
+from ..agreement import agrees, as_array, close_to, describe_difference, other_kind
 from ..attempts import add_event
 from ..limits import OutOfTimeError, run_limited
 from ..validation import InputError
-from .base import Assignment, line_of
+from .base import Assignment, line_of, wrapped
+
+VISIBLE = 0.1  # between two pictures in [-1, 1]; gradients, for example, are all grey
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class Task(Assignment):
     def check(self, candidate: Callable) -> Callable:
         """Print whether a function or class does what is asked, and if not, what it does instead.
 
-        Return it if it is right, else the course's own, so that a notebook goes on in either case.
+        Return it if it is right, and of a type that later cells can use; else the course's own, so
+        that a notebook goes on in either case.
         """
         if self._is_stub(candidate):
             print(self.unattempted)
@@ -134,11 +137,17 @@ class Task(Assignment):
         if not wrong:
             add_event(self.key, "solved")
             print(f"{self.defines}: right, in {self.runs} of {self.runs} runs.")
+            if kinds := other_kind(found, wanted):
+                needs = f"Yours gives {kinds[0]}, where the lesson later needs {kinds[1]}"
+                print(wrapped(f"{needs}; it goes on with its own."))
+                return self.reference
             return candidate
         first = wrong[0]
         known = self.recognise(found) if len(found) == self.runs else None
         value = found[first]
         shown = not isinstance(value, Raised) and value is not None
+        if known and isinstance(value, Mapping):  # an observation may hold the mistake alone
+            shown = isinstance(wanted[first], Mapping) and bool(wanted[first].keys() & value.keys())
         show = (lambda: self._show(value, wanted[first])) if shown else None
         self._fail(known or self._explain(value), show)
         return self.reference
@@ -236,15 +245,16 @@ def _code(code: CodeType) -> tuple:
 
 
 def _rows_of_pictures(value: object, wanted: object) -> list[list[Tensor]]:
-    """Return yours beside wanted for each value that is a picture, or in a dictionary of them."""
+    """Return yours beside wanted of each picture that looks otherwise, also in a dictionary."""
     pairs = [(value, wanted)]
     if isinstance(value, Mapping) and isinstance(wanted, Mapping):
         pairs = [(value[name], wanted[name]) for name in wanted if name in value]
-    return [
+    rows = [
         [_picture(yours), _picture(other)]
         for yours, other in pairs
         if _is_picture(yours) and _is_picture(other) and yours.shape == other.shape
     ]
+    return [row for row in rows if (row[0] - row[1]).abs().max() > VISIBLE]
 
 
 def _is_picture(value: object) -> bool:
