@@ -267,6 +267,23 @@ def test_best_of_several_copies_counts_and_lost_tags_do_not_matter(tmp_path, cap
     assert standing_of(tmp_path) == {"eve": ("solved", "")}
 
 
+def test_right_answer_of_another_type_counts(tmp_path, capsys):
+    head = "import numpy as np\nfrom pix2pix_lib.tasks import lesson_07 as task"
+    right = planted("07")["coverage", "right"]["code"]
+    check = "times_seen = task.coverage.check(times_seen)"
+    hand_in(tmp_path / "kim", head, right, check, title="Kim's notebook")
+    assert gradebook.main([str(tmp_path)]) == 0
+    assert {row["task"]: row["standing"] for row in table(tmp_path)}["07.coverage"] == "solved"
+
+
+def test_notebook_of_no_lesson_is_told(tmp_path, capsys):
+    hand_in(tmp_path / "lea", "x = 1")
+    assert gradebook.main([str(tmp_path)]) == 0
+    (row,) = table(tmp_path)
+    assert (row["learner"], row["standing"]) == ("lea", "cannot be run")
+    assert "imports its tasks" in row["says"]
+
+
 def test_cell_of_a_spreadsheet_is_no_formula(tmp_path, capsys):
     hand_in(tmp_path / "=1+1", HEAD, "x = 1")
     assert gradebook.main([str(tmp_path)]) == 0

@@ -33,9 +33,10 @@ def unsolved(task: Assignment, call: str) -> str:
 
 
 def tasks_of(notebook: NotebookNode) -> dict[str, Assignment]:
-    """Return the tasks of a notebook's lesson by name, from the number in its title."""
-    lesson = re.match(r"# (\d\d) ", notebook.cells[0].source)
-    return {task.key[3:]: task for task in all_tasks() if lesson and task.key[:2] == lesson[1]}
+    """Return the tasks of a notebook's lesson by name, from where it imports them."""
+    found = (re.search(r"\blesson_(\d\d) as task\b", cell.source) for cell in notebook.cells)
+    lesson = next((match[1] for match in found if match), None)
+    return {task.key[3:]: task for task in all_tasks() if task.key[:2] == lesson}
 
 
 def marked(
