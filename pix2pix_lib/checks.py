@@ -57,5 +57,5 @@ def check_same(hand_built: nn.Module, library: nn.Module, *inputs: Tensor) -> No
     apart = float((ours - theirs).abs().max())
     if not apart <= 1e-4 * float(theirs.abs().max()):  # NaN too
         raise InputError(f"the outputs differ by up to {apart:.3g}")
-    names = f"hand-built {type(hand_built).__name__} and the library's {type(library).__name__}"
-    print(f"{names}: outputs differ by at most {apart:.1g}")
+    name = type(library).__name__
+    print(f"hand-built and library's {name} differ by at most {apart:.1g}")
