@@ -113,9 +113,9 @@ def instructor(notebook: NotebookNode, stem: str) -> NotebookNode:
         if number == 0:
             cells.append(note(f"top-{stem[:2]}", *(titled(notes, part) for part in TOP)))
         elif heading:
-            said = with_class.get(heading[1])
-            plan = f"With the class: {said}{'' if said[-1] in '.?' else '.'}" if said else ""
-            cells.append(note(f"time-{cell.id}", spent(times, heading[1]), plan))
+            if said := with_class.get(heading[1]):
+                plan = f"With the class: {said}{'' if said[-1] in '.?' else '.'}"
+                cells.append(note(f"time-{cell.id}", spent(times, heading[1]), plan))
         elif (call := checks(cell)) and call[2] != "judge":
             cells.append(note(f"task-{cell.id}", told(tasks[call[1]])))
     cells.append(note(f"end-{stem[:2]}", *(titled(notes, part) for part in END)))
