@@ -118,6 +118,14 @@ def test_planted_right_answer_passes_however_it_is_written(task, entry, capsys):
         assert returned is answer, out
 
 
+@by_key(WRITTEN)
+def test_the_course_goes_on_with_a_learner_s_own_answer(task, capsys):
+    answer = rewritten(task.reference)
+    assert task.check(answer) is answer
+    said = f"{task.defines}: right, in {task.runs} of {task.runs} runs.\n"
+    assert capsys.readouterr().out == said
+
+
 def test_long_sentences_are_broken_between_words(capsys):
     task = TASKS["06.d_step"]
     mistaken = task.mistaken(max(task.mistakes, key=lambda each: len(each.says)))
