@@ -16,7 +16,7 @@ REQUIREMENTS = Path(__file__).parent.parent / "requirements.txt"
 BUDGETS = ("lesson", "full")
 # Colab shows the notebooks itself, and notebook 13 installs what only shards need.
 # The GiB that notebooks take which need more than 1.2 at most (README has the table of all).
-LARGE_NOTEBOOKS = {"01": 1.6, "03": 1.5, "08": 1.4, "12": 2.5}
+LARGE_NOTEBOOKS = {"01": 1.6, "03": 1.5, "04": 1.3, "08": 1.5, "12": 2.6}
 REMEDIES = (
     "shut down the kernels of notebooks that you have finished (each keeps its memory), close "
     "other programs, and train with a smaller --batch-size, --image-size or --base-channels"

@@ -86,6 +86,6 @@ def test_memory_of_large_notebooks_is_that_of_readme():
 def test_machine_that_is_too_small_is_told_what_to_lower():
     assert memory_advice(8.0) == ""
     told = memory_advice(2.0)
-    assert told.startswith("too little for 12 (2.5): shut down the kernels of notebooks")
+    assert told.startswith("too little for 12 (2.6): shut down the kernels of notebooks")
     assert "--batch-size, --image-size or --base-channels" in told
     assert memory_advice(0.5).startswith("too little for most notebooks (1.2)")
